@@ -13,6 +13,7 @@ import pytest
 from kademlua.crypto.key_files import KeyKind, read_key, write_key
 from tests.cli.conftest import Launcher
 from tests.cli.test_passphrases import enter
+from tests.support.key_files import write_encrypted_key
 
 OLD, NEW = "correct horse battery", "another horse battery"
 KEY = bytes(range(32))
@@ -58,7 +59,7 @@ def test_file_gets_a_new_passphrase(launch: Launcher, kind: KeyKind, old: str | 
 @pytest.mark.usefixtures("passphrase_files")
 def test_passphrase_is_removed(launch: Launcher, failed: Failed) -> None:
     path = launch.home / "our.key"
-    write_key(path, KeyKind.SECRET, KEY, OLD)
+    write_encrypted_key(path, KeyKind.SECRET, KEY, OLD)
     done = launch.run(*REMOVE)
     assert done.stdout.startswith(b"no passphrase protects the secret in our.key\n")
     assert read_key(path, KeyKind.SECRET) == KEY
@@ -70,7 +71,7 @@ def test_passphrase_is_removed(launch: Launcher, failed: Failed) -> None:
 @pytest.mark.usefixtures("passphrase_files")
 def test_file_stays_as_it_was_after_an_error(launch: Launcher, failed: Failed) -> None:
     path = launch.home / "our.key"
-    write_key(path, KeyKind.SECRET, KEY, OLD)
+    write_encrypted_key(path, KeyKind.SECRET, KEY, OLD)
     before = path.read_bytes()
     new, old = launch.home / "NEW_PASSPHRASE_FILE", launch.home / "PASSPHRASE_FILE"
     new.write_text("short")
@@ -96,7 +97,7 @@ def test_file_stays_as_it_was_after_an_error(launch: Launcher, failed: Failed) -
 def test_directory_that_cannot_be_written_is_reported(launch: Launcher, failed: Failed) -> None:
     directory = launch.home / "keys"
     directory.mkdir()
-    write_key(directory / "our.key", KeyKind.SECRET, KEY, OLD)
+    write_encrypted_key(directory / "our.key", KeyKind.SECRET, KEY, OLD)
     directory.chmod(0o500)
     line = failed(launch.run("keygen", "--change-passphrase", "keys/our.key"), 1)
     directory.chmod(0o700)
@@ -106,7 +107,7 @@ def test_directory_that_cannot_be_written_is_reported(launch: Launcher, failed: 
 
 @pytest.mark.usefixtures("passphrase_files")
 def test_link_still_leads_to_the_file(launch: Launcher) -> None:
-    write_key(launch.home / "real.key", KeyKind.SECRET, KEY, OLD)
+    write_encrypted_key(launch.home / "real.key", KeyKind.SECRET, KEY, OLD)
     (launch.home / "our.key").symlink_to("real.key")
     assert launch.run(*CHANGE).returncode == 0
     assert (launch.home / "our.key").is_symlink()
@@ -114,7 +115,7 @@ def test_link_still_leads_to_the_file(launch: Launcher) -> None:
 
 
 def test_terminal_asks_for_the_old_and_twice_for_the_new_one(launch: Launcher) -> None:
-    write_key(launch.home / "our.key", KeyKind.SIGNING, KEY, OLD)
+    write_encrypted_key(launch.home / "our.key", KeyKind.SIGNING, KEY, OLD)
     terminal = launch.terminal(*CHANGE)
     enter(terminal, "Passphrase of our.key: ", OLD)
     enter(terminal, "New passphrase: ", NEW)
@@ -131,7 +132,7 @@ def test_options_exclude_each_other(launch: Launcher, failed: Failed) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP, signal.SIGQUIT])
 def test_terminal_shows_input_again_after_a_signal(launch: Launcher, number: int) -> None:
-    write_key(launch.home / "our.key", KeyKind.SIGNING, KEY, OLD)
+    write_encrypted_key(launch.home / "our.key", KeyKind.SIGNING, KEY, OLD)
     terminal = launch.terminal("keygen", "--public", "our.key")
     terminal.out.expect("Passphrase of our.key: ")
     assert not terminal.has_echo()

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from kademlua.crypto.key_files import KeyKind, read_key, write_key
+from kademlua.crypto.key_files import KeyKind, read_key
 from tests.cli.conftest import TIMEOUT, Launcher, Terminal
+from tests.support.key_files import write_encrypted_key
 
 PASSPHRASE = "correct horse battery"
 KEY = bytes(range(32))
@@ -32,7 +33,7 @@ def key_file(launch: Launcher) -> Callable[[KeyKind], str]:
     """Write an encrypted key of a kind, and return the name of its file."""
 
     def write(kind: KeyKind) -> str:
-        write_key(launch.home / "our.key", kind, KEY, PASSPHRASE)
+        write_encrypted_key(launch.home / "our.key", kind, KEY, PASSPHRASE)
         return "our.key"
 
     return write
@@ -201,7 +202,7 @@ def test_client_with_an_encrypted_identity_needs_its_passphrase(
 ) -> None:
     directory = launch.home / ".local" / "share" / "kademlua"
     directory.mkdir(mode=0o700, parents=True)
-    write_key(directory / "identity.key", KeyKind.SIGNING, KEY, PASSPHRASE)
+    write_encrypted_key(directory / "identity.key", KeyKind.SIGNING, KEY, PASSPHRASE)
     _, address = launch.node()
     command = ("add", "greeting", "hello", "--via", address)
     assert "identity.key: a passphrase protects" in failed(launch.run(*command), 2)
@@ -231,7 +232,7 @@ def test_typed_bytes_that_are_no_text_are_reported(
 
 
 def test_prompt_escapes_the_name_of_the_file(launch: Launcher) -> None:
-    write_key(launch.home / "our\x1b[2J.key", KeyKind.SIGNING, KEY, PASSPHRASE)
+    write_encrypted_key(launch.home / "our\x1b[2J.key", KeyKind.SIGNING, KEY, PASSPHRASE)
     terminal = launch.terminal("keygen", "--public", "our\x1b[2J.key")
     enter(terminal, r"Passphrase of our\\x1b\[2J.key: ", PASSPHRASE)
     assert terminal.wait() == 0

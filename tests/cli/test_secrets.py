@@ -17,9 +17,10 @@ MINE = ("--secret", "mine.key")
 def secret(launch):
     """The secret in mine.key; other.key has another one."""
     pytest.importorskip("cryptography", reason="of the extra crypto")
-    for name in ("mine.key", "other.key"):
-        assert launch.run("keygen", "--secret", name).returncode == 0
-    return Secret.load(launch.home / "mine.key")
+    secret = Secret.generate()
+    secret.save(launch.home / "mine.key")
+    Secret.generate().save(launch.home / "other.key")
+    return secret
 
 
 @pytest.fixture(params=["client", "running node"])

@@ -16,6 +16,7 @@ import pytest
 
 from kademlua import KeyFileError, PassphraseRequired, Secret, SigningKey, read_network_key
 from kademlua.crypto.key_files import KeyKind, kind_of, read_key, rewrite_key, write_key
+from tests.support.key_files import write_encrypted_key
 
 KEY = bytes(range(32))
 PASSPHRASE = "correct horse battery"
@@ -189,7 +190,7 @@ def test_equal_keys_are_encrypted_differently(tmp_path: Path) -> None:
 
 def test_encrypted_key_of_another_kind_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "key"
-    write_key(path, KeyKind.SECRET, KEY, PASSPHRASE)
+    write_encrypted_key(path, KeyKind.SECRET, KEY, PASSPHRASE)
     with pytest.raises(KeyFileError, match="not the file of a signing key"):
         SigningKey.load(path, PASSPHRASE)
     path.write_bytes(path.read_bytes().replace(b"secret", b"signing-key"))
@@ -200,7 +201,7 @@ def test_encrypted_key_of_another_kind_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize("at", [0, 40, 100, 175])
 def test_changed_encrypted_file_is_refused(tmp_path: Path, at: int) -> None:
     path = tmp_path / "key"
-    write_key(path, KeyKind.SECRET, KEY, PASSPHRASE)
+    write_encrypted_key(path, KeyKind.SECRET, KEY, PASSPHRASE)
     word, _, digits = path.read_text().partition(" ")
     other = "1" if digits[at] == "0" else "0"
     path.write_text(f"{word} {digits[:at]}{other}{digits[at + 1 :]}")

@@ -14,9 +14,10 @@ from kademlua.cli import main
 from tests.support.programs import ROOT
 
 
-def build(builder: str, into: Path) -> Path:
+def build(builder: str, into: Path, doctrees: Path) -> Path:
+    command = [sys.executable, "-m", "sphinx", "-W", "-q", "-b", builder, "-d", str(doctrees)]
     done = subprocess.run(
-        [sys.executable, "-m", "sphinx", "-W", "-q", "-b", builder, str(ROOT / "docs"), str(into)],
+        [*command, str(ROOT / "docs"), str(into)],
         capture_output=True,
         text=True,
         timeout=50,
@@ -27,8 +28,14 @@ def build(builder: str, into: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return build("html", tmp_path_factory.mktemp("site"))
+def doctrees(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where sphinx keeps the pages that it has read, which is most of its work, as in bin/docs."""
+    return tmp_path_factory.mktemp("doctrees")
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory: pytest.TempPathFactory, doctrees: Path) -> Path:
+    return build("html", tmp_path_factory.mktemp("site"), doctrees)
 
 
 def test_site_loads_nothing_from_elsewhere(site: Path) -> None:
@@ -54,7 +61,7 @@ def test_site_documents_every_public_name(site: Path) -> None:
             assert f'id="kademlua.Node.{name}"' in text, name
 
 
-def test_man_page_builds(tmp_path: Path) -> None:
-    text = (build("man", tmp_path) / "kademlua.1").read_text()
+def test_man_page_builds(tmp_path: Path, doctrees: Path) -> None:
+    text = (build("man", tmp_path, doctrees) / "kademlua.1").read_text()
     assert ".TH" in text
     assert "kademlua node 8001" in text
