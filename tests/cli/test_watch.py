@@ -13,7 +13,7 @@ def test_changes_are_shown_until_an_interrupt(launch: Launcher) -> None:
     watching = launch.start("watch", "--json", "config", "other", "--via", address)
     for key, value in (("config", "one"), ("other", "two")):
         assert launch.run("add", "--via", address, key, value).returncode == 0
-        line = json.loads(watching.out.expect(r"\{.*\}").group())
+        line = json.loads(watching.out.expect(r"\{.*\}\n").group())
         assert line["value"] == value
     watching.popen.send_signal(signal.SIGINT)
     assert watching.wait() == 0
