@@ -14,7 +14,7 @@ from kademlua.core.errors import (
     StoreRefused,
     WireError,
 )
-from kademlua.core.ids import ID_BYTES, is_id
+from kademlua.core.ids import ID_BYTES, is_id, to_int
 from kademlua.core.values.conflicts import Conflict, ConflictQueue
 from kademlua.core.values.sequence import MAX_SEQUENCE
 from kademlua.core.values.store import StoreEntry
@@ -194,13 +194,14 @@ class StoreHandlers:
         count = fields.get(b"closest") if type(fields) is dict else None
         if type(count) is not int or count <= 0 or payload == replies.BAD_KEY_STORE:
             return payload
-        contacts = self._context.table.closest(
-            args[0], min(count, self._params.k), request.sender_id
-        )
+        count = min(count, self._params.k)
+        contacts = self._context.table.closest_unsorted(args[0], count, request.sender_id)
         max_bytes = self._params.max_reply_bytes - _REPLY_OVERHEAD_BYTES
-        return store_contacts.with_contacts(
-            payload, replies.take_fitting(contacts, request.version, max_bytes)
-        )
+        if replies.encoded_size(contacts, request.version) > max_bytes:
+            target_int = to_int(args[0])
+            contacts.sort(key=lambda contact: contact.id_int ^ target_int)
+            contacts = replies.take_fitting(contacts, request.version, max_bytes)
+        return store_contacts.with_contacts(payload, contacts)
 
     def _effective_ttl(self, ttl: Any) -> float:
         """Return the seconds for which a value with the requested TTL is kept."""

@@ -15,9 +15,13 @@ from kademlua.core.lookup.input import LookupInput
 from kademlua.core.lookup.query_state import QueryState
 from kademlua.core.lookup.shortlist import Shortlist
 
-# Module constants are read faster than members of a class; both are in the inner loop.
-_UNQUERIED, _QUERIED, _SLOW, _LOST, _REPLIED, _FAILED, _CLAIMED = QueryState
-
+# Constants are read faster than members of a class; both are in the inner loop.
+_UNQUERIED: Final = QueryState.UNQUERIED
+_QUERIED: Final = QueryState.QUERIED
+_SLOW: Final = QueryState.SLOW
+_LOST: Final = QueryState.LOST
+_REPLIED: Final = QueryState.REPLIED
+_FAILED: Final = QueryState.FAILED
 _INFINITE_DISTANCE: Final = 1 << ID_BITS
 _QUERY_FACTOR: Final = 32
 """Queries of a lookup, as a multiple of k: a malicious node could name contacts forever."""
@@ -227,7 +231,7 @@ class Lookup:
                 self.stop()
                 return
             if self._claim is not None and not self._claim(self._contacts[distance]):
-                self._states[distance] = _CLAIMED
+                self._states[distance] = QueryState.CLAIMED
                 continue
             self._states[distance] = _QUERIED
             self._in_flight += 1

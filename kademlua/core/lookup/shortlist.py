@@ -13,7 +13,9 @@ from kademlua.core.lookup.input import LookupInput
 from kademlua.core.lookup.query_state import QueryState
 from kademlua.core.lookup.shortlist_slots import ShortlistSlots, Slot
 
-_UNQUERIED, _QUERIED, _FAILED = QueryState.UNQUERIED, QueryState.QUERIED, QueryState.FAILED
+_UNQUERIED: Final = QueryState.UNQUERIED
+_QUERIED: Final = QueryState.QUERIED
+_FAILED: Final = QueryState.FAILED
 
 _LENGTH_FACTOR: Final = 16
 """Length of the shortlist, as a multiple of k."""

@@ -59,14 +59,15 @@ class KBucket:
             target_prefix = prefix_of(target_int)
             contacts.sort(key=lambda each: each.prefix ^ target_prefix)
 
-    def split_into(self, new: KBucket, belongs_to_new: Callable[[int], bool]) -> None:
-        """Move the contacts and replacements whose ids belong to another bucket."""
+    def split_into(self, new: KBucket, local_int: int, limit: int) -> None:
+        """Move the contacts and replacements nearer to the own id than ``limit`` to another
+        bucket."""
         new.is_crowded, new.has_twins = self.is_crowded, self.has_twins
         for own, others in (
             (self.contacts, new.contacts),
             (self.replacements, new.replacements),
         ):
-            for id_int in [each for each in own if belongs_to_new(each)]:
+            for id_int in [each for each in own if each ^ local_int < limit]:
                 others[id_int] = own.pop(id_int)
 
     def add_replacement(

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from kademlua.core.contact import Contact
-from kademlua.core.ids import ID_BITS
+from kademlua.core.ids import ID_BITS, prefix_of
 from kademlua.core.params import Params
 from kademlua.core.routing import bep42
 
@@ -157,13 +157,14 @@ class IdDensity:
         """Return how many nodes may be closer than a distance."""
         return _DENSITY_SLACK + self._max_nodes * distance // _ID_SPACE
 
-    def is_dense(self, id_int: int, groups: Iterable[Iterable[int]]) -> bool:
-        """Return whether these ids, next to ``id_int``, are already as dense as is allowed."""
+    def is_dense(self, id_int: int, groups: Iterable[Iterable[Contact]]) -> bool:
+        """Return whether these contacts, next to ``id_int``, are already as dense as is allowed."""
         gap = self.expected_gap
+        prefix, prefix_gap = prefix_of(id_int), prefix_of(gap)
         found = 0
         for group in groups:
             for each in group:
-                if each ^ id_int < gap:
+                if each.prefix ^ prefix < prefix_gap:
                     found += 1
         return found >= self.max_within(gap)
 

@@ -37,10 +37,12 @@ class SubnetCounts:
                 if not counts[prefix]:
                     del counts[prefix]
 
-    def recount(self, bucket: KBucket) -> None:
-        """Count the contacts of a bucket after a split."""
-        limited = filter(self._limits.applies_to, bucket.contacts.values())
-        bucket.subnets = dict(Counter(each.diversity_prefix for each in limited))
+    def recount(self, split: KBucket, new: KBucket) -> None:
+        """Count the contacts of a bucket that was split, and those that moved to the new one."""
+        if split.subnets:
+            for bucket in (split, new):
+                limited = filter(self._limits.applies_to, bucket.contacts.values())
+                bucket.subnets = dict(Counter(each.diversity_prefix for each in limited))
 
     @property
     def has_crowded(self) -> bool:
@@ -95,7 +97,9 @@ class SubnetCounts:
     def find_surplus(self, contacts: Iterable[Contact]) -> Contact | None:
         """Return the first contact of the most crowded subnet; None if no subnet is crowded."""
         limited = [each for each in contacts if self._limits.applies_to(each)]
+        if not limited:  # the usual case in a network of private addresses
+            return None
         in_each = Counter(each.diversity_prefix for each in limited).most_common(1)
-        if not in_each or in_each[0][1] <= self._limits.per_bucket:
+        if in_each[0][1] <= self._limits.per_bucket:
             return None
         return next(each for each in limited if each.diversity_prefix == in_each[0][0])

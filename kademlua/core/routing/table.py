@@ -135,7 +135,7 @@ class RoutingTable:
         # Ids next to it are in the same bucket, except around the own id.
         is_near = id_int ^ self._local_int < 2 * density.expected_gap
         nearby = self.buckets[index:] if is_near else [self.buckets[index]]
-        return density.is_dense(id_int, [bucket.contacts for bucket in nearby])
+        return density.is_dense(id_int, [bucket.contacts.values() for bucket in nearby])
 
     def on_reply(self, contact: Contact, now: float) -> Contact | None:
         """Record a reply of ``contact``, which may then enter the table.
@@ -211,11 +211,10 @@ class RoutingTable:
     def _split(self) -> None:
         """Split the last bucket: contacts that share one more bit move to a new one."""
         last = self.buckets[-1]
-        self.buckets.append(KBucket(last.refreshed_at))
-        index = len(self.buckets) - 1
-        last.split_into(self.buckets[-1], lambda id_int: self.bucket_index(id_int) == index)
-        for bucket in (last, self.buckets[-1]):
-            self.subnets.recount(bucket)
+        new = KBucket(last.refreshed_at)
+        last.split_into(new, self._local_int, 1 << (ID_BITS - len(self.buckets)))
+        self.buckets.append(new)
+        self.subnets.recount(last, new)
 
     def remove(self, contact: Contact, now: float | None = None) -> Contact | None:
         """Remove a dead contact, and return the promoted replacement; None if there is none.

@@ -47,11 +47,11 @@ _SEND: Final = Verdict.SEND  # members of an enum are read slowly
 class OutgoingGate:
     """What one node may send to which endpoint."""
 
-    __slots__ = ("_get_entry", "_queried", "_scope", "_silent", "_validated")
+    __slots__ = ("_queried", "_scope", "_silent", "_table", "_validated")
 
     def __init__(self, table: RoutingTable, validated: ValidatedAddresses, local_addr: str) -> None:
         """Prepare; ``local_addr`` is the address to which the node is bound."""
-        self._get_entry = table.get_by_endpoint
+        self._table = table
         self._validated = validated
         scope = scope_of_text(local_addr)
         self._scope: AddressScope = AddressScope.PUBLIC if scope is AddressScope.UNUSABLE else scope
@@ -74,7 +74,7 @@ class OutgoingGate:
         scope = scope_of_text(namer[0])
         if scope > self._scope:
             self._scope = scope
-        limit = scope.value  # plain integers are compared faster
+        limit = int(scope)  # plain integers are compared faster
         return [contact for contact in contacts if contact.scope <= limit]
 
     def may_name(self, namer: Endpoint, contact: Contact) -> bool:
@@ -107,7 +107,7 @@ class OutgoingGate:
             is_authorized: Whether the endpoint is configured, or has caused the request by one of
                 its own; then it may be queried at any time.
         """
-        if (is_query or not self._silent) and self._get_entry(endpoint) is not None:
+        if (is_query or not self._silent) and self._table.get_by_endpoint(endpoint) is not None:
             return _SEND  # the usual case
         if self.has_replied(endpoint, now):
             if is_query or endpoint not in self._silent:
@@ -141,7 +141,7 @@ class OutgoingGate:
 
     def has_replied(self, endpoint: Endpoint, now: float) -> bool:
         """Return whether an endpoint is a contact, or replied recently and is not silent since."""
-        if self._get_entry(endpoint) is not None:
+        if self._table.get_by_endpoint(endpoint) is not None:
             return True
         return endpoint not in self._silent and self._validated.is_validated(endpoint, now)
 
@@ -151,7 +151,7 @@ class OutgoingGate:
 
     def without_silent(self, contacts: list[Contact], now: float) -> list[Contact]:
         """Return the contacts without those that lookups skip because they did not reply."""
-        if not self._queried:
+        if not self._queried.has_repeated:  # the usual case
             return contacts
         return [each for each in contacts if not self._is_exhausted(each.endpoint, now)]
 

@@ -31,15 +31,21 @@ class Queried(NamedTuple):
 class QueriedEndpoints:
     """The endpoints without a reply, the last query's one at the end."""
 
-    __slots__ = ("_by_endpoint", "_count_by_subnet")
+    __slots__ = ("_by_endpoint", "_count_by_subnet", "_repeated_count")
 
     def __init__(self) -> None:
         self._by_endpoint: dict[Endpoint, Queried] = {}
         self._count_by_subnet: dict[bytes, int] = {}
+        self._repeated_count = 0
 
     def __len__(self) -> int:
         """Return the number of endpoints."""
         return len(self._by_endpoint)
+
+    @property
+    def has_repeated(self) -> bool:
+        """Whether an endpoint was sent more than one datagram."""
+        return self._repeated_count > 0
 
     def get(self, endpoint: Endpoint) -> Queried | None:
         """Return what was sent to an endpoint; None if that is not known."""
@@ -49,6 +55,7 @@ class QueriedEndpoints:
         """Remember a query: no other one is the newer."""
         self.forget(endpoint)
         self._by_endpoint[endpoint] = queried
+        self._repeated_count += queried.datagram_count > 1
         subnet = subnet_of(endpoint[0])
         self._count_by_subnet[subnet] = self._count_by_subnet.get(subnet, 0) + 1
 
@@ -56,11 +63,14 @@ class QueriedEndpoints:
         """Count one datagram more to a known endpoint."""
         count = queried.datagram_count + 1
         self._by_endpoint[endpoint] = queried._replace(datagram_count=count)
+        self._repeated_count += count == 2
 
     def forget(self, endpoint: Endpoint) -> bool:
         """Forget an endpoint, and return whether it was known."""
-        if self._by_endpoint.pop(endpoint, None) is None:
+        queried = self._by_endpoint.pop(endpoint, None)
+        if queried is None:
             return False
+        self._repeated_count -= queried.datagram_count > 1
         subnet = subnet_of(endpoint[0])
         self._count_by_subnet[subnet] -= 1
         if not self._count_by_subnet[subnet]:
