@@ -5,7 +5,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Iterable
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Final
 
 from kademlua.core.address_scope import AddressScope, scope_of
 from kademlua.core.errors import WireError
@@ -126,11 +126,14 @@ class Contact:
         return f"<Contact {format_endpoint(self.endpoint)} {self.id.hex()}>"
 
 
-class AddressFamilies(NamedTuple):
+class AddressFamilies:
     """The address families to which a node can send."""
 
-    ipv4: bool
-    ipv6: bool
+    __slots__ = ("ipv4", "ipv6")
+
+    def __init__(self, *, ipv4: bool, ipv6: bool) -> None:
+        self.ipv4 = ipv4
+        self.ipv6 = ipv6
 
     def supports(self, *, is_ipv6: bool) -> bool:
         """Return whether the node can send to addresses of one family."""

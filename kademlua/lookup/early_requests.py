@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+from typing import Any, Protocol
 
 from kademlua.core.contact import Contact
 from kademlua.core.errors import KademluaError
@@ -11,11 +11,14 @@ from kademlua.core.lookup.lookup import Lookup
 from kademlua.rpc.call_options import EncodedRequest
 
 
-class EarlyRequest(NamedTuple):
+class EarlyRequest:
     """A request, and how many round trips its reply may take."""
 
-    request: EncodedRequest
-    round_trips: int
+    __slots__ = ("request", "round_trips")
+
+    def __init__(self, request: EncodedRequest, round_trips: int) -> None:
+        self.request = request
+        self.round_trips = round_trips
 
 
 class EarlyRequests(Protocol):

@@ -7,6 +7,7 @@ from typing import Final
 
 from kademlua.core.contact import Endpoint, format_endpoint
 from kademlua.core.errors import WireError
+from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import DropReason, MatchFailure
 from kademlua.core.wire import packets
 from kademlua.core.wire.packets import REQUEST, TYPE_OFFSET, Request, Response
@@ -132,13 +133,13 @@ class DatagramRouter:
             self._drop(error.reason, endpoint)
             return
         call = self._client.match(response, endpoint)
-        if isinstance(call, MatchFailure):
-            self._drop(call, endpoint)
-            if call is MatchFailure.OTHER_ID:
-                pending = self._client.pending_call(response.rpc_id)
-                if pending is not None and pending.contact is not None:
-                    self._liveliness.evict(pending.contact)
-        elif call.contact is not None:
+        if isinstance(call, PendingCall):
             self._liveliness.on_reply(call, response.payload, now)
-            self._client.validated_addresses.mark(call.contact.endpoint, now)
+            self._client.validated_addresses.mark(endpoint, now)
             self._client.complete(call, response)
+            return
+        self._drop(call, endpoint)
+        if call is MatchFailure.OTHER_ID:
+            pending = self._client.pending_call(response.rpc_id)
+            if pending is not None and pending.contact is not None:
+                self._liveliness.evict(pending.contact)

@@ -108,8 +108,9 @@ class RpcClient:
         if (retransmission := options.retransmission) is not None:
             datagram = packets.encode_request(sender_id, rpc_id, retransmission.payload)
         is_query = len(first_datagram) <= MAX_QUERY_BYTES and request.name != "store"
-        judge, is_authorized = self.gate.judge, options.is_authorized
-        verdict = judge(endpoint, now, deadline, is_query=is_query, is_authorized=is_authorized)
+        verdict = self.gate.judge(
+            endpoint, now, deadline, is_query=is_query, is_authorized=options.is_authorized
+        )
         is_sent = verdict is _SEND
         if not is_sent:
             self._prepare_held(verdict, endpoint, contact, options)
@@ -205,7 +206,7 @@ class RpcClient:
         The call is no longer pending; ``complete`` delivers its result.
         """
         call = self._pending.match(packet.rpc_id, endpoint, packet.sender_id)
-        if not isinstance(call, MatchFailure) and call.contact is None:
+        if isinstance(call, PendingCall) and call.contact is None:
             call.contact = self._context.pool.intern(*endpoint, packet.sender_id)
         return call
 

@@ -81,4 +81,5 @@ class Context:
     @property
     def address_families(self) -> AddressFamilies:
         """The address families to which the node can send."""
-        return AddressFamilies(self.transport.supports_ipv4, self.transport.supports_ipv6)
+        transport = self.transport
+        return AddressFamilies(ipv4=transport.supports_ipv4, ipv6=transport.supports_ipv6)

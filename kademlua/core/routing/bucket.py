@@ -59,9 +59,10 @@ class KBucket:
             target_prefix = prefix_of(target_int)
             contacts.sort(key=lambda each: each.prefix ^ target_prefix)
 
-    def split_into(self, new: KBucket, local_int: int, limit: int) -> None:
-        """Move the contacts and replacements nearer to the own id than ``limit`` to another
-        bucket."""
+    def split(self, local_int: int, limit: int) -> KBucket:
+        """Move the contacts and replacements nearer to the own id than ``limit`` to a new bucket,
+        and return it."""
+        new = KBucket(self.refreshed_at)
         new.is_crowded, new.has_twins = self.is_crowded, self.has_twins
         for own, others in (
             (self.contacts, new.contacts),
@@ -69,6 +70,7 @@ class KBucket:
         ):
             for id_int in [each for each in own if each ^ local_int < limit]:
                 others[id_int] = own.pop(id_int)
+        return new
 
     def add_replacement(
         self,
@@ -122,6 +124,15 @@ def buckets_by_distance(buckets: Sequence[KBucket], distance: int) -> Iterator[K
     for index in range(last - 1, -1, -1):
         if not distance >> (ID_BITS - 1 - index) & 1:
             yield buckets[index]
+
+
+def longest_silent(entries: list[TableEntry]) -> TableEntry:
+    """Return the entry that was silent longest. Faster than ``min`` with a function."""
+    oldest = entries[0]
+    for each in entries:
+        if each.last_seen < oldest.last_seen:
+            oldest = each
+    return oldest
 
 
 def stale_contacts(

@@ -11,7 +11,13 @@ from collections.abc import Iterator
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.ids import ID_BITS, to_int
-from kademlua.core.routing.bucket import KBucket, TableEntry, buckets_by_distance, stale_contacts
+from kademlua.core.routing.bucket import (
+    KBucket,
+    TableEntry,
+    buckets_by_distance,
+    longest_silent,
+    stale_contacts,
+)
 from kademlua.core.routing.changes import ChangeCallback, TableChanges
 from kademlua.core.routing.diversity import UNLIMITED, DiversityLimits, IdDensity
 from kademlua.core.routing.subnet_counts import SubnetCounts
@@ -84,10 +90,6 @@ class RoutingTable:
             return None
         entry.last_seen = now
         return entry
-
-    def least_recently_seen(self, bucket: KBucket) -> list[Contact]:
-        """Return the contacts of a bucket, least recently seen first."""
-        return sorted(bucket.contacts.values(), key=lambda each: self._by_id[each.id].last_seen)
 
     def has_space_for(self, node_id: bytes) -> bool:
         """Return whether a contact with this id could enter after replying to a probe."""
@@ -176,14 +178,14 @@ class RoutingTable:
             if index < len(self.buckets) - 1 or len(self.buckets) == ID_BITS:
                 break
             self._split()
-        oldest_first = self.least_recently_seen(bucket)
+        entries = [self._by_id[each.id] for each in bucket.contacts.values()]
         if not (subnets := self.subnets.find_yielding(contact, bucket)):
             bucket.add_replacement(contact, self._k, self.subnets.find_surplus)
-            return oldest_first[0]
-        yielding = next(each for each in oldest_first if self.subnets.is_in(each, subnets))
-        self._delete(self._by_id[yielding.id])
+            return longest_silent(entries).contact
+        yielding = longest_silent([e for e in entries if self.subnets.is_in(e.contact, subnets)])
+        self._delete(yielding)
         self._insert(bucket, TableEntry(contact, now))
-        bucket.add_replacement(yielding, self._k, self.subnets.find_surplus)
+        bucket.add_replacement(yielding.contact, self._k, self.subnets.find_surplus)
         return None
 
     def _insert(self, bucket: KBucket, entry: TableEntry) -> None:
@@ -211,8 +213,7 @@ class RoutingTable:
     def _split(self) -> None:
         """Split the last bucket: contacts that share one more bit move to a new one."""
         last = self.buckets[-1]
-        new = KBucket(last.refreshed_at)
-        last.split_into(new, self._local_int, 1 << (ID_BITS - len(self.buckets)))
+        new = last.split(self._local_int, 1 << (ID_BITS - len(self.buckets)))
         self.buckets.append(new)
         self.subnets.recount(last, new)
 

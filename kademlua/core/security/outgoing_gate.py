@@ -117,16 +117,15 @@ class OutgoingGate:
         if is_query and is_authorized:
             return Verdict.SEND
         queried = self._recently_queried(endpoint, now)
+        count = 0 if queried is None else queried.datagram_count
         if queried is None:
             if not self._queried.make_room_for(endpoint, now):
                 return Verdict.REFUSE
-            queried = Queried(now, 0, now)
         elif now < queried.awaited_until:
             return Verdict.WAIT
-        elif queried.datagram_count >= _MAX_DATAGRAMS and not is_authorized:
+        elif count >= _MAX_DATAGRAMS and not is_authorized:
             return Verdict.REFUSE
-        queried = Queried(now, queried.datagram_count + 1, deadline)
-        self._queried.record_query(endpoint, queried)
+        self._queried.record_query(endpoint, Queried(now, count + 1, deadline))
         return Verdict.SEND if is_query else Verdict.QUERY_FIRST
 
     def may_retransmit(self, endpoint: Endpoint, now: float) -> bool:
@@ -136,7 +135,7 @@ class OutgoingGate:
             return True
         if queried.datagram_count >= _MAX_DATAGRAMS:
             return False
-        self._queried.record_retransmission(endpoint, queried)
+        self._queried.record_retransmission(queried)
         return True
 
     def has_replied(self, endpoint: Endpoint, now: float) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple
+from typing import Final
 
 from kademlua.core.contact import Endpoint
 from kademlua.core.security.subnets import subnet_of
@@ -18,14 +18,17 @@ MAX_PER_SUBNET: Final = 1_024
 """Endpoints of one subnet: the named addresses of one network do not use up the memory."""
 
 
-class Queried(NamedTuple):
+class Queried:
     """What was sent to an endpoint that has not replied."""
 
-    queried_at: float
-    """When the last query was sent."""
-    datagram_count: int
-    awaited_until: float
-    """When the last query fails."""
+    __slots__ = ("awaited_until", "datagram_count", "queried_at")
+
+    def __init__(self, queried_at: float, datagram_count: int, awaited_until: float) -> None:
+        self.queried_at = queried_at
+        """When the last query was sent."""
+        self.datagram_count = datagram_count
+        self.awaited_until = awaited_until
+        """When the last query fails."""
 
 
 class QueriedEndpoints:
@@ -59,11 +62,10 @@ class QueriedEndpoints:
         subnet = subnet_of(endpoint[0])
         self._count_by_subnet[subnet] = self._count_by_subnet.get(subnet, 0) + 1
 
-    def record_retransmission(self, endpoint: Endpoint, queried: Queried) -> None:
+    def record_retransmission(self, queried: Queried) -> None:
         """Count one datagram more to a known endpoint."""
-        count = queried.datagram_count + 1
-        self._by_endpoint[endpoint] = queried._replace(datagram_count=count)
-        self._repeated_count += count == 2
+        queried.datagram_count += 1
+        self._repeated_count += queried.datagram_count == 2
 
     def forget(self, endpoint: Endpoint) -> bool:
         """Forget an endpoint, and return whether it was known."""

@@ -14,7 +14,8 @@ OWN = from_int(0)
 
 def held(table: RoutingTable, bucket: KBucket) -> list[Contact]:
     """Return the contacts of a bucket, least recently seen first."""
-    return table.least_recently_seen(bucket)
+    entries = [table.get(each.id) for each in bucket.contacts.values()]
+    return [entry.contact for entry in sorted(filter(None, entries), key=lambda e: e.last_seen)]
 
 
 def waiting(bucket: KBucket) -> list[Contact]:
