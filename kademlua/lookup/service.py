@@ -83,27 +83,34 @@ class LookupService:
         return network_lookup
 
     def find_until(
-        self, targets: Sequence[tuple[bytes, Callable[[Lookup], bool]]], purpose: Purpose
+        self,
+        targets: Sequence[tuple[bytes, Callable[[Lookup], bool]]],
+        purpose: Purpose,
+        seeds: Sequence[Contact] = (),
     ) -> None:
         """Look up several targets concurrently, each with one query in flight.
 
         Each lookup stops when the function given with its target returns True. Block until all
-        end, and raise the errors of ``find_node``.
+        end, and raise the errors of ``find_node``. ``seeds`` are those of ``find_node``, too.
         """
         network_lookups = [
-            (target, self._start_until(target, until, purpose)) for target, until in targets
+            (target, self._start_until(target, until, purpose, seeds)) for target, until in targets
         ]
         for target, network_lookup in network_lookups:
             network_lookup.wait()
             self._add_size_sample(target, network_lookup.lookup)
 
     def _start_until(
-        self, target: bytes, stop_when: Callable[[Lookup], bool], purpose: Purpose
+        self,
+        target: bytes,
+        stop_when: Callable[[Lookup], bool],
+        purpose: Purpose,
+        seeds: Sequence[Contact],
     ) -> NetworkLookup:
         options = SearchOptions(purpose=purpose, alpha=1, stop_when=stop_when)
         network_lookup = self._new_lookup(self._findnode_query(target), options)
         network_lookup.lookup.limit_concurrency(1)
-        network_lookup.start()
+        network_lookup.start(seeds)
         return network_lookup
 
     def sample_density(self, sample_count: int) -> None:

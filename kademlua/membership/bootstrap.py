@@ -10,6 +10,7 @@ from typing import Final
 from kademlua.core import ids
 from kademlua.core.contact import Contact, Endpoint, canonical_address, is_link_local
 from kademlua.core.errors import KademluaError
+from kademlua.core.lookup.disjoint_paths import DisjointLookup
 from kademlua.core.lookup.lookup import Lookup
 from kademlua.core.reasons import Purpose
 from kademlua.core.routing.bucket import KBucket
@@ -24,6 +25,8 @@ _MAX_CACHED: Final = 64
 """Addresses of peers, learned earlier or while running, that are remembered."""
 _MAX_SELF_LOOKUPS: Final = 4
 """Lookups of the own id in one join."""
+_MAX_KNOWN: Final = 64
+"""Contacts that the lookup of the own id met but did not query, for those that follow it."""
 _ATTEMPT_TIMEOUT: Final = 10.0
 """Seconds that an attempt waits for host names at most; a later result serves the next one."""
 
@@ -91,8 +94,8 @@ class Bootstrap:
             for seed in seeds:
                 self._liveliness.probe(seed)
             return
-        self._find_self(seeds)
-        self._seed_far_buckets()
+        found = self._find_self(seeds)
+        self._seed_far_buckets(found.unqueried(_MAX_KNOWN))
 
     def _query_addresses(self) -> list[Contact] | None:
         """Query all addresses, and return the contacts of the first reply.
@@ -109,7 +112,7 @@ class Bootstrap:
         self._query = None
         return seeds
 
-    def _find_self(self, seeds: list[Contact]) -> None:
+    def _find_self(self, seeds: list[Contact]) -> Lookup | DisjointLookup:
         """Look up the own id, at least twice if it finds fewer than k contacts.
 
         In the meantime the queried nodes have pinged this one, and know it; nodes that join at the
@@ -117,13 +120,18 @@ class Bootstrap:
         """
         table, k = self._context.table, self._context.params.k
         for number in range(_MAX_SELF_LOOKUPS):
-            found = self._lookups.find_node(table.local_id, seeds, purpose=Purpose.JOIN).closest()
-            if len(found) >= k or (number > 0 and len(table) <= len(found)):
+            lookup = self._lookups.find_node(table.local_id, seeds, purpose=Purpose.JOIN)
+            count = len(lookup.closest())
+            if count >= k or (number > 0 and len(table) <= count):
                 break
+        return lookup
 
-    def _seed_far_buckets(self) -> None:
+    def _seed_far_buckets(self, known: list[Contact]) -> None:
         """Look up an id in each far bucket until it has some contacts. Maintenance finds the
-        rest."""
+        rest.
+
+        The lookups start with ``known`` contacts besides those of the table.
+        """
         self._lookups.find_until(
             [
                 (self._random_id_in(index), partial(_is_filled, bucket))
@@ -131,12 +139,13 @@ class Bootstrap:
                 if not _is_filled(bucket)
             ],
             Purpose.JOIN,
+            known,
         )
 
     def refresh_neighbourhood(self) -> None:
         """Look up the own id, and ping the contacts that were found but not queried."""
         found = self._lookups.find_node(self._context.id, purpose=Purpose.MAINTAIN)
-        for neighbour in found.unqueried():
+        for neighbour in found.unqueried(self._context.params.k):
             self._liveliness.probe(neighbour)
 
     def refresh_buckets(self, before: float) -> None:

@@ -104,11 +104,14 @@ class DisjointLookup:
         """Return the closest contacts that replied on any path, up to k."""
         return self._merge(self.k, [lookup.closest() for lookup in self._lookups])
 
-    def unqueried(self) -> list[Contact]:
-        """Return the closest contacts that no path queried, up to k."""
+    def unqueried(self, count: int) -> list[Contact]:
+        """Return the closest contacts that no path queried, up to ``count``."""
         return self._merge(
-            self.k,
-            [self._without_claimed_elsewhere(each, each.unqueried()) for each in self._lookups],
+            count,
+            [
+                self._without_claimed_elsewhere(each, each.unqueried(count))
+                for each in self._lookups
+            ],
         )
 
     def candidates(self, count: int, fallback_count: int = 0) -> list[Contact]:

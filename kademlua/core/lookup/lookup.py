@@ -169,9 +169,9 @@ class Lookup:
         """Return the closest contacts that replied, nearest first, up to k."""
         return self._shortlist.in_states(self.k, (_REPLIED,))
 
-    def unqueried(self) -> list[Contact]:
-        """Return the closest contacts that were not queried, up to k."""
-        return self._shortlist.in_states(self.k, (_UNQUERIED,))
+    def unqueried(self, count: int) -> list[Contact]:
+        """Return the closest contacts that were not queried, up to ``count``."""
+        return self._shortlist.in_states(count, (_UNQUERIED,))
 
     @property
     def has_nearest_replied(self) -> bool:

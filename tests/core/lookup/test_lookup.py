@@ -36,7 +36,7 @@ def test_closer_contact_is_queried_next():
     search.reply(make_contact(4))
     assert search.finished == 1
     assert numbers(search.lookup.closest()) == [1, 2, 4, 5]
-    assert numbers(search.lookup.unqueried()) == [9]
+    assert numbers(search.lookup.unqueried(20)) == [9]
 
 
 def test_lookup_does_not_wait_for_contact_beyond_the_k_closest():
@@ -55,7 +55,7 @@ def test_lookup_ends_when_the_k_closest_have_replied():
         search.reply(make_contact(number))
     assert search.finished == 1
     assert numbers(search.queried) == [1, 2, 3]
-    assert numbers(search.lookup.unqueried()) == [4, 5]
+    assert numbers(search.lookup.unqueried(20)) == [4, 5]
 
 
 def test_next_contact_replaces_a_dead_one():
@@ -89,7 +89,7 @@ def test_lookup_without_contacts_finishes_immediately():
     search = search_of([])
     assert search.finished == 1
     assert search.queried == []
-    assert search.lookup.closest() == search.lookup.unqueried() == []
+    assert search.lookup.closest() == search.lookup.unqueried(20) == []
 
 
 def test_local_id_is_neither_queried_nor_found():
@@ -273,7 +273,7 @@ def test_lookup_ends_despite_thousands_of_fake_contacts():
         closer = [make_contact((1 << bits) + rng.getrandbits(bits)) for _ in range(64)]
         search.reply(search.in_flight[0], closer)
         assert search.lookup.queries <= 200
-        assert len(search.lookup.unqueried()) <= 3
+        assert len(search.lookup.unqueried(100)) <= 16 * search.lookup.k
     assert search.finished == 1
 
 
