@@ -135,7 +135,7 @@ def test_join_stays_within_its_packet_budget(world: World) -> None:
         assert world.node(nodes[0]).wait_joined(30)
         gevent.sleep(1)
     cost = (world.net.sent - sent) / 10
-    assert cost <= 350
+    assert cost <= 220
 
 
 def test_idle_network_stays_within_its_packet_budget(
