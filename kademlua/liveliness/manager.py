@@ -139,7 +139,8 @@ class LivelinessManager:
         if call.name == "changed" and self._table.get_contact(contact) is None:
             return  # watchers may be clients; only the reply to a ping tells
         self.late_contacts.pop(contact, None)
-        eviction_candidate = self._table.on_reply(contact, now)
+        rtt = math.inf if call.late_count else now - call.sent_at
+        eviction_candidate = self._table.on_reply(contact, now, rtt)
         self.rto_estimator.on_reply(call, contact, now)
         if eviction_candidate is not None and not self.is_fresh(eviction_candidate):
             self._probes.add(eviction_candidate, self._params.probe_tries)
@@ -247,8 +248,7 @@ class LivelinessManager:
         return recovered
 
     def drain_dead(self) -> list[Contact]:
-        """Forget the contacts that count as dead; return those that once replied, the last ones
-        first.
+        """Forget the contacts that count as dead; return those that once replied, latest first.
 
         If all contacts are dead, the fault is probably in the own connection.
         """

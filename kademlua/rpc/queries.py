@@ -135,7 +135,7 @@ class QueryHandlers:
         if version == 0 and self._context.address_families.ipv6:  # 1.0 has no IPv6
             closest = self._table.closest(key, len(self._table), exclude)
             return [contact for contact in closest if not contact.is_ipv6][:k]
-        return self._table.closest_unsorted(key, k, exclude)
+        return self._table.closest(key, k, exclude, is_sorted=False)
 
 
 def _take_page(values: list[bytes], budget: int) -> list[bytes]:

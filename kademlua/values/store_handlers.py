@@ -195,7 +195,7 @@ class StoreHandlers:
         if type(count) is not int or count <= 0 or payload == replies.BAD_KEY_STORE:
             return payload
         count = min(count, self._params.k)
-        contacts = self._context.table.closest_unsorted(args[0], count, request.sender_id)
+        contacts = self._context.table.closest(args[0], count, request.sender_id, is_sorted=False)
         max_bytes = self._params.max_reply_bytes - _REPLY_OVERHEAD_BYTES
         if replies.encoded_size(contacts, request.version) > max_bytes:
             target_int = to_int(args[0])

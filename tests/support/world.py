@@ -19,7 +19,7 @@ from kademlua.core.contact import Endpoint
 from kademlua.core.ids import random_id
 from kademlua.simulation.clock import leaked_greenlets
 from kademlua.simulation.clock.loop import run_virtual, virtual_loop, virtual_now
-from kademlua.simulation.network.latency import ConstantLatency
+from kademlua.simulation.network.latency import ConstantLatency, CoordinateLatency
 from kademlua.simulation.network.network import VirtualNetwork
 from kademlua.simulation.rng_streams import RngStreams
 from tests.support.peers import ScriptedPeer
@@ -52,12 +52,19 @@ def node_arguments(settings: dict[str, Any]) -> dict[str, Any]:
 class World:
     """A virtual network with nodes and peers; usable inside ``run`` only."""
 
-    def __init__(self, seed: int = 1, one_way: float = ONE_WAY) -> None:
-        """Prepare; ``one_way`` is the latency in seconds."""
+    def __init__(
+        self, seed: int = 1, one_way: float = ONE_WAY, *, has_coordinates: bool = False
+    ) -> None:
+        """Prepare; ``one_way`` is the latency in seconds, with coordinates its median."""
         self._streams = RngStreams(seed)
         self._pool = ContactPool()
         self._cleanups: list[Callable[[], None]] = []
-        self.net = VirtualNetwork(self._streams, ConstantLatency(one_way))
+        latency = (
+            CoordinateLatency(self._streams, one_way)
+            if has_coordinates
+            else ConstantLatency(one_way)
+        )
+        self.net = VirtualNetwork(self._streams, latency)
         """The network, to set conditions, partitions, pauses and NAT."""
 
     def run(self, test: Callable[[], object]) -> None:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable
 
 from kademlua.core.contact import Contact
-from kademlua.core.ids import ID_BITS, prefix_of
+from kademlua.core.ids import prefix_of
 from kademlua.core.routing.rtt import RttEstimator
 
 
@@ -106,47 +106,3 @@ class KBucket:
             elif crowded is None:
                 crowded = contact
         return None if crowded is None else self.replacements.pop(crowded.id_int)
-
-
-def buckets_by_distance(buckets: Sequence[KBucket], distance: int) -> Iterator[KBucket]:
-    """Yield the buckets so that the contacts of each are closer to a target than those of the next.
-
-    ``distance`` is that between the target and the own id. If they differ in a bucket's bit, the
-    target shares that bit with the bucket's contacts, which are then closer than those of all later
-    buckets; otherwise they are farther.
-    """
-    last = len(buckets) - 1
-    first = min(ID_BITS - distance.bit_length(), last)
-    for index in range(first, last):
-        if distance >> (ID_BITS - 1 - index) & 1:
-            yield buckets[index]
-    yield buckets[last]
-    for index in range(last - 1, -1, -1):
-        if not distance >> (ID_BITS - 1 - index) & 1:
-            yield buckets[index]
-
-
-def longest_silent(entries: list[TableEntry]) -> TableEntry:
-    """Return the entry that was silent longest. Faster than ``min`` with a function."""
-    oldest = entries[0]
-    for each in entries:
-        if each.last_seen < oldest.last_seen:
-            oldest = each
-    return oldest
-
-
-def stale_contacts(
-    entries: Iterable[TableEntry], before: float, count: int, slack: float
-) -> list[Contact]:
-    """Return up to ``count`` contacts not seen since ``before``, oldest first.
-
-    Contacts whose last packet was a request are returned ``slack`` seconds earlier, so that two
-    nodes take turns, and both replace forged requests by replies.
-    """
-    stale = [
-        each
-        for each in entries
-        if each.last_seen < before + (-slack if each.last_replied >= each.last_seen else slack)
-    ]
-    stale.sort(key=lambda each: each.last_seen)
-    return [each.contact for each in stale[:count]]

@@ -11,15 +11,16 @@ from collections.abc import Iterator
 
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.ids import ID_BITS, to_int
-from kademlua.core.routing.bucket import (
-    KBucket,
-    TableEntry,
-    buckets_by_distance,
-    longest_silent,
-    stale_contacts,
-)
+from kademlua.core.routing.bucket import KBucket, TableEntry
 from kademlua.core.routing.changes import ChangeCallback, TableChanges
 from kademlua.core.routing.diversity import UNLIMITED, DiversityLimits, IdDensity
+from kademlua.core.routing.selection import (
+    NEAR_BUCKETS,
+    buckets_by_distance,
+    longest_silent,
+    slower_entry,
+    stale_contacts,
+)
 from kademlua.core.routing.subnet_counts import SubnetCounts
 
 
@@ -139,11 +140,12 @@ class RoutingTable:
         nearby = self.buckets[index:] if is_near else [self.buckets[index]]
         return density.is_dense(id_int, [bucket.contacts.values() for bucket in nearby])
 
-    def on_reply(self, contact: Contact, now: float) -> Contact | None:
-        """Record a reply of ``contact``, which may then enter the table.
+    def on_reply(self, contact: Contact, now: float, rtt: float = math.inf) -> Contact | None:
+        """Record a reply of ``contact`` after ``rtt`` seconds; it may then enter the table.
 
         If its id or endpoint is taken, or its bucket is full, it goes to the replacement cache. The
-        contact in its way is returned, as a candidate for a probe.
+        contact in its way is returned, as a candidate for a probe. With a shorter round trip than
+        younger contacts of a full bucket, it replaces one of them.
         """
         entry = self.touch(contact.id, contact.endpoint, now)
         if entry is not None:
@@ -158,15 +160,15 @@ class RoutingTable:
             return same_id.contact
         replaced = self._by_endpoint.get(contact.endpoint)
         if replaced is None:
-            return self._try_insert(contact, now)
+            return self._try_insert(contact, now, rtt)
         self._delete(replaced)  # the endpoint has just replied with another id
-        blocking = self._try_insert(contact, now)
+        blocking = self._try_insert(contact, now, rtt)
         bucket = self.buckets[self.bucket_index(replaced.contact.id_int)]
         if len(bucket.contacts) < self._k:
             self._promote(bucket, replaced.last_seen, exclude=contact.endpoint)
         return blocking
 
-    def _try_insert(self, contact: Contact, now: float) -> Contact | None:
+    def _try_insert(self, contact: Contact, now: float, rtt: float) -> Contact | None:
         if not self._is_acceptable(contact):
             return None
         while True:
@@ -178,11 +180,17 @@ class RoutingTable:
             if index < len(self.buckets) - 1 or len(self.buckets) == ID_BITS:
                 break
             self._split()
-        entries = [self._by_id[each.id] for each in bucket.contacts.values()]
-        if not (subnets := self.subnets.find_yielding(contact, bucket)):
+        entries = [self._by_id[each.id] for each in bucket.contacts.values()]  # the oldest first
+        yielding: TableEntry | None = None
+        if subnets := self.subnets.find_yielding(contact, bucket):
+            yielding = longest_silent(
+                [e for e in entries if self.subnets.is_in(e.contact, subnets)]
+            )
+        elif index < len(self.buckets) - NEAR_BUCKETS and not self.subnets.is_full(contact, bucket):
+            yielding = slower_entry(entries, rtt)
+        if yielding is None:
             bucket.add_replacement(contact, self._k, self.subnets.find_surplus)
             return longest_silent(entries).contact
-        yielding = longest_silent([e for e in entries if self.subnets.is_in(e.contact, subnets)])
         self._delete(yielding)
         self._insert(bucket, TableEntry(contact, now))
         bucket.add_replacement(yielding.contact, self._k, self.subnets.find_surplus)
@@ -261,20 +269,14 @@ class RoutingTable:
             self._insert(bucket, entry)
         return promoted
 
-    def closest(self, target: bytes, count: int, exclude: bytes = b"") -> list[Contact]:
+    def closest(
+        self, target: bytes, count: int, exclude: bytes = b"", *, is_sorted: bool = True
+    ) -> list[Contact]:
         """Return exactly the ``count`` contacts closest to ``target``, nearest first.
 
-        ``exclude`` is an id to leave out, such as the caller's.
+        ``exclude`` is an id to leave out, such as the caller's. Without ``is_sorted`` they come in
+        any order, mostly without sorting.
         """
-        return self._closest(target, count, exclude, is_sorted=True)
-
-    def closest_unsorted(self, target: bytes, count: int, exclude: bytes = b"") -> list[Contact]:
-        """Return the contacts of ``closest`` in any order, mostly without sorting."""
-        return self._closest(target, count, exclude, is_sorted=False)
-
-    def _closest(
-        self, target: bytes, count: int, exclude: bytes, *, is_sorted: bool
-    ) -> list[Contact]:
         target_int = to_int(target)
         excluded = self._by_id.get(exclude)
         found: list[Contact] = []
