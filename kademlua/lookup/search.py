@@ -92,6 +92,7 @@ class NetworkLookup:
             local_id=self._table.local_id,
             k=options.k or self._context.params.k,
             alpha=options.alpha or self._context.params.alpha,
+            certain_alpha=options.certain_alpha,
             saves_queries=options.saves_queries,
             stop_when=options.stop_when,
             awaits_lost=options.awaits_lost,

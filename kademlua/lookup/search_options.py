@@ -31,7 +31,8 @@ class LookupQuery(NamedTuple):
 class SearchOptions:
     """How a lookup proceeds.
 
-    ``saves_queries``, ``stop_when`` and ``awaits_lost`` are those of ``Lookup``.
+    ``certain_alpha``, ``saves_queries``, ``stop_when`` and ``awaits_lost`` are those of
+    ``LookupInput``.
     """
 
     purpose: Purpose
@@ -40,6 +41,7 @@ class SearchOptions:
     """Contacts to find, default ``Params.k``."""
     alpha: int | None = None
     """Queries in flight, default ``Params.alpha``."""
+    certain_alpha: int = 0
     saves_queries: bool = False
     stop_when: Callable[[Lookup], bool] | None = None
     """Ignored on several paths."""

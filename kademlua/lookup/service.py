@@ -69,7 +69,12 @@ class LookupService:
             NodeClosed: The node is closed.
             TooManyCalls: Too many calls are in flight.
         """
-        options = SearchOptions(purpose=purpose, k=count, path_count=path_count)
+        options = SearchOptions(
+            purpose=purpose,
+            k=count,
+            certain_alpha=count or self._params.k,
+            path_count=path_count,
+        )
         return self.run_node_lookup(target, options, seeds).lookup
 
     def run_node_lookup(
@@ -207,6 +212,7 @@ class LookupService:
         search_options = SearchOptions(
             purpose=Purpose.FIND_VALUE,
             alpha=alpha,
+            certain_alpha=0 if is_low_latency else 2 * value_search.wanted,
             saves_queries=is_low_latency,
             awaits_lost=value_search.is_without_result,
             path_count=options.path_count,

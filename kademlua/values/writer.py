@@ -120,7 +120,9 @@ class ValueWriter:
             self._context, self._liveliness, fan_out, arguments.key, encode_query, count
         )
         alpha = early.first_concurrency(nearest)
-        return SearchOptions(purpose=purpose, k=replicas, alpha=alpha, early=early)
+        return SearchOptions(
+            purpose=purpose, k=replicas, alpha=alpha, certain_alpha=replicas, early=early
+        )
 
     def remove(self, key: bytes, ttl: int) -> StoreReport:
         """Remove this node's value of a key from all nodes that may hold it.

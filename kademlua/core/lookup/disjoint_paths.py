@@ -58,6 +58,7 @@ class DisjointLookup:
             path_input = replace(
                 lookup_input,
                 alpha=-(-lookup_input.alpha // path_count),
+                certain_alpha=0,
                 stop_when=None,
                 claim=partial(self._claim, len(self._lookups)),
                 path_count=path_count,

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from kademlua.core.contact import Contact
-from kademlua.core.ids import ID_BITS, to_int
+from kademlua.core.ids import to_int
 from kademlua.core.lookup.input import LookupInput
 from kademlua.core.lookup.query_state import QueryState
 from kademlua.core.lookup.shortlist import Shortlist
@@ -22,7 +22,7 @@ _SLOW: Final = QueryState.SLOW
 _LOST: Final = QueryState.LOST
 _REPLIED: Final = QueryState.REPLIED
 _FAILED: Final = QueryState.FAILED
-_INFINITE_DISTANCE: Final = 1 << ID_BITS
+
 _QUERY_FACTOR: Final = 32
 """Queries of a lookup, as a multiple of k: a malicious node could name contacts forever."""
 _MAX_EXTRA_QUERIES: Final = 30
@@ -32,7 +32,8 @@ _MAX_EXTRA_QUERIES: Final = 30
 class Lookup:
     """The search for the k live contacts closest to a target.
 
-    On the way there, ``alpha`` queries are in flight. After a reply without a closer contact, all
+    On the way there, ``alpha`` queries are in flight, and up to ``certain_alpha`` to contacts that
+    the density of ids places among the k closest. After a reply without a closer contact, all
     of the k closest are queried together, since they have to be anyway; with ``saves_queries`` only
     after such a reply of the closest contact, because a value may end the lookup earlier.
 
@@ -49,6 +50,8 @@ class Lookup:
     __slots__ = (
         "_awaits_lost",
         "_can_widen",
+        "_certain_alpha",
+        "_certain_distance",
         "_claim",
         "_concurrency",
         "_contacts",
@@ -91,6 +94,8 @@ class Lookup:
         self._target = to_int(lookup_input.target)
         self._concurrency = lookup_input.alpha
         """Queries that may be in flight."""
+        self._certain_alpha = lookup_input.certain_alpha
+        self._certain_distance = lookup_input.certain_distance
         self._in_flight = 0
         self._can_widen = True
         """Whether the lookup has not yet queried all of the k closest together."""
@@ -100,7 +105,7 @@ class Lookup:
         self._on_finished = on_finished
         self._shortlist = shortlist = Shortlist(lookup_input)
         self._contacts, self._states = shortlist.contacts, shortlist.states
-        self._sparse_threshold = _sparse_threshold(lookup_input)
+        self._sparse_threshold = lookup_input.sparse_threshold
         self._extra_queries_left = _MAX_EXTRA_QUERIES
         self._fallback_contacts = lookup_input.fallback_contacts
         self._claim = lookup_input.claim
@@ -148,6 +153,7 @@ class Lookup:
         """Keep at most ``limit`` queries in flight from now on."""
         self._can_widen = False
         self._concurrency = min(limit, self._concurrency)
+        self._certain_alpha = 0
 
     def stop(self) -> None:
         """Finish now."""
@@ -248,7 +254,9 @@ class Lookup:
         for distance in self._shortlist.query_order():
             state = states[distance]
             if state is _UNQUERIED:
-                if self._in_flight >= self._concurrency:
+                if self._in_flight >= self._concurrency and (
+                    self._in_flight >= self._certain_alpha or distance > self._certain_distance
+                ):
                     return None
                 if late_contacts and self._contacts[distance] in late_contacts:
                     if postponed is None:
@@ -290,11 +298,3 @@ class Lookup:
             if count >= self.k:
                 break
         return False
-
-
-def _sparse_threshold(lookup_input: LookupInput) -> int:
-    """Return the distance of the k-th contact beyond which other contacts are hidden."""
-    density = lookup_input.density
-    if density is None:
-        return _INFINITE_DISTANCE
-    return density.max_kth_distance(lookup_input.k, lookup_input.path_count)

@@ -272,8 +272,8 @@ def eclipsed(networks: int, params: Params) -> float:
 
 
 @pytest.mark.parametrize("networks", [1, 40])
-def test_eclipse_hides_most_values_without_limits(networks: int) -> None:
-    assert eclipsed(networks, NO_LIMITS) < 0.5
+def test_eclipse_hides_many_values_without_limits(networks: int) -> None:
+    assert eclipsed(networks, NO_LIMITS) < 0.75
 
 
 def test_subnet_limits_defeat_an_eclipse_from_one_network() -> None:
