@@ -204,16 +204,15 @@ class LookupService:
         key = value_search.key
         max_values = options.limits.max_values_per_node
         args = requests.encode_findvalue_args(key, max_values)
-        # One query in flight for each wanted answer. One more saves time only where a round trip
-        # takes longer than it takes to find that a reply is late.
-        is_low_latency = self._liveliness.rto_estimator.is_low_latency
-        extra = 0 if is_low_latency else 1
-        alpha = min(self._params.alpha, value_search.wanted + extra)
+        # One query in flight for each wanted answer. More save time only where a round trip takes
+        # longer than it takes to find that a reply is late.
+        alpha = min(self._params.alpha, value_search.wanted)
+        is_hasty = not self._liveliness.rto_estimator.is_low_latency and options.path_count == 1
         search_options = SearchOptions(
             purpose=Purpose.FIND_VALUE,
-            alpha=alpha,
-            certain_alpha=0 if is_low_latency else 2 * value_search.wanted,
-            saves_queries=is_low_latency,
+            alpha=2 * alpha if is_hasty else alpha,
+            certain_alpha=3 * alpha if is_hasty else 0,
+            saves_queries=True,
             awaits_lost=value_search.is_without_result,
             path_count=options.path_count,
             deadline=value_search.deadline,

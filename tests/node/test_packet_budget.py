@@ -108,7 +108,7 @@ def test_add_stays_within_its_packet_budget(world: World, replicas: int, rpcs: f
     assert cost.circles == 0
 
 
-@pytest.mark.parametrize(("answers", "rpcs"), [(1, 6.6), (3, 8.7)])
+@pytest.mark.parametrize(("answers", "rpcs"), [(1, 3.8), (3, 10.4)])
 def test_find_stays_within_its_packet_budget(world: World, answers: int, rpcs: float) -> None:
     nodes = settled(world, 100, 8)
     chance = random.Random(1)
