@@ -15,7 +15,7 @@ from kademlua.core.errors import KademluaError, TooManyCalls
 from kademlua.core.reasons import MatchFailure
 
 # Not Final: mypyc does not initialize a final tuple of floats.
-_LATE_AFTER_RTOS = (1.0, 2.5)
+_LATE_AFTER_RTOS = (1.0, 4.0)
 """Multiples of the RTO after which a call is late: first it is retransmitted, and later the
 retransmission is late too."""
 _TIMER_SLACK: Final = 0.005

@@ -38,21 +38,20 @@ class RtoEstimator:
     def on_reply(self, call: PendingCall, contact: Contact, now: float) -> None:
         """Record the round trip of a call."""
         entry = self._table.get_contact(contact)
-        estimator = self._overall_rtt if entry is None else entry.rtt
+        estimator = None if entry is None else entry.rtt
         rtt = now - call.sent_at
-        if call.late_count and rtt - call.rto > estimator.srtt / 2:
-            rtt -= call.rto  # probably the reply to the retransmission
-        self._overall_rtt.add_sample(rtt)
         histograms = self._observers.latency_histograms
         if histograms is not None:
             histograms.observe_rtt(call.name, rtt)
-        if estimator is not self._overall_rtt:
-            if estimator.srtt > 0:
-                load_factor = self._load_factor
-                self._load_factor += (
-                    min(rtt / estimator.srtt, 2 * load_factor + 1) - load_factor
-                ) / 8
-            estimator.add_sample(rtt)
+        resent_after = call.rto if call.late_count else 0.0
+        if estimator is not None and estimator.srtt > 0:
+            load_factor, least_rtt = self._load_factor, rtt - resent_after
+            self._load_factor += (
+                min(least_rtt / estimator.srtt, 2 * load_factor + 1) - load_factor
+            ) / 8
+        for each in (self._overall_rtt, estimator):
+            if each is not None:
+                each.add_sample(rtt, resent_after)
 
     def rto_for(self, contact: Contact, min_rto: float | None = None) -> float:
         """Return the seconds after which a reply of this contact is late.

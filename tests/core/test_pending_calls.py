@@ -139,8 +139,8 @@ def test_call_is_late_twice_and_expires_at_its_deadline():
     assert table.pop_due(0.1) == []
     assert table.pop_due(0.2) == [(call, False)]
     assert call.late_count == 1
-    assert table.pop_due(0.49) == []
-    assert table.pop_due(0.5) == [(call, False)]
+    assert table.pop_due(0.79) == []
+    assert table.pop_due(0.8) == [(call, False)]
     assert call.late_count == 2
     assert table.pop_due(1.4) == []
     assert table.next_due() == 1.5
@@ -176,8 +176,8 @@ def test_reused_rpc_id_belongs_to_the_newer_call():
 def test_rare_polling_reports_only_expiry():
     call = make_call(deadline=1.5, patience=0.2)
     table = table_with(call)
-    assert table.pop_due(0.6) == [(call, False)]
-    assert table.next_due() == 0.5  # the second time is over already: at the next look
+    assert table.pop_due(0.9) == [(call, False)]
+    assert table.next_due() == 0.8  # the second time is over already: at the next look
     assert table.pop_due(9.0) == [(call, True)]
 
 
@@ -216,7 +216,7 @@ def test_each_call_is_late_at_most_twice_and_expires_once_in_order(plans, steps)
         for call, is_over in table.pop_due(now):
             assert call not in ended
             told = sum(told_call is call for _, told_call, _ in seen)
-            when = call.deadline if is_over else (1, 2.5)[told] * calls[call][0]
+            when = call.deadline if is_over else (1, 4)[told] * calls[call][0]
             assert due is not None
             assert due <= now
             assert when <= now
@@ -229,16 +229,17 @@ def test_each_call_is_late_at_most_twice_and_expires_once_in_order(plans, steps)
         told = [is_over for _, told_call, is_over in seen if told_call is call]
         assert told in ([], [False], [False] * 2, [True], [False, True], [False, False, True])
         if told[-1:] == [True]:
-            assert told.count(False) <= sum(0 < n * late_at < call.deadline for n in (1, 2.5))
+            assert told.count(False) <= sum(0 < n * late_at < call.deadline for n in (1, 4))
 
 
 def test_restarted_call_has_its_full_timeout():
-    call = make_call(deadline=0.4, patience=0.1)
+    call = make_call(deadline=0.4, patience=0.08)
     table = table_with(call)
     assert table.restart(call.rpc_id, PEER.endpoint, 0.09, 1.5) is call
     assert table.pop_due(0.15) == []
     assert table.pop_due(0.2) == [(call, False)]
-    assert table.pop_due(0.35) == [(call, False)]
+    assert table.pop_due(0.4) == []
+    assert table.pop_due(0.42) == [(call, False)]
     assert table.pop_due(0.45) == []
     assert table.pop_due(0.5) == [(call, True)]
 

@@ -13,16 +13,28 @@ class RttEstimator:
         """Smoothed round-trip time in seconds."""
         self.rttvar = 0.0
 
-    def add_sample(self, seconds: float) -> None:
+    def add_sample(self, seconds: float, resent_after: float = 0.0) -> None:
         """Add a measured round trip.
 
         One of less than half the average counts more than in RFC 6298: the load has passed.
+
+        If the request was sent again after ``resent_after`` seconds, the reply does not tell which
+        of the two it answers (Karn and Partridge 1987). Unless the round trip was longer than the
+        RTO either way, the RTO grows (RFC 6298, section 5.5) to at most three times the average.
+        If it still is too short, the first request was answered.
         """
         srtt = self.srtt
         if srtt < 0:
             self.srtt = seconds
             self.rttvar = seconds / 2
             return
+        if resent_after > 0:
+            rto = srtt + 2 * self.rttvar
+            if seconds - resent_after > rto:
+                seconds -= resent_after
+            elif self.rttvar < srtt:
+                self.rttvar += rto / 8
+                return
         error = seconds - srtt
         if 2 * seconds < srtt:
             self.srtt = srtt + error / 2
