@@ -232,7 +232,7 @@ class NodeApi:
             "contacts": [
                 contact_details_to_json(self._node, contact, self._clock())
                 for bucket in buckets
-                for contact in bucket.contacts.values()
+                for contact in bucket.contacts
             ]
         }
 

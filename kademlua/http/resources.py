@@ -167,8 +167,7 @@ def list_contacts(request: ApiRequest) -> RoutingTableJson:
             {
                 "bucket": 8 * ID_BYTES - 1 - index,
                 "contacts": [
-                    contact_details_to_json(node, contact, node.now)
-                    for contact in bucket.contacts.values()
+                    contact_details_to_json(node, contact, node.now) for contact in bucket.contacts
                 ],
                 "replacements": len(bucket.replacements),
             }

@@ -68,7 +68,7 @@ def routing_text(node: Node) -> VerbatimText:
         name = f"buckets {number} to 0" if is_last else f"bucket {number}"
         replacements = f", {len(bucket.replacements)} waiting" if bucket.replacements else ""
         lines.append(f"{name}: {plural(len(bucket.contacts), 'contact')}{replacements}")
-        entries = (table.get(contact.id) for contact in bucket.contacts.values())
+        entries = (table.get(contact.id) for contact in bucket.contacts)
         lines += [_entry_line(entry, node.id, now) for entry in entries if entry is not None]
     return VerbatimText("\n".join(lines))
 

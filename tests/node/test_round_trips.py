@@ -19,7 +19,7 @@ def test_far_buckets_get_contacts_nearby() -> None:
         gevent.sleep(600)
         for node in nodes:
             far, half = node.table.buckets[0], 2
-            entries = (node.table.get(each.id) for each in far.contacts.values())
+            entries = (node.table.get(each.id) for each in far.contacts)
             round_trips.extend(each.rtt.srtt for each in [*entries][half:] if each is not None)
 
     world.run(test)

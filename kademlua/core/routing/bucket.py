@@ -26,12 +26,13 @@ class TableEntry:
 
 
 class KBucket:
-    """At most k contacts by id, and a replacement cache."""
+    """At most k contacts, and a replacement cache."""
 
     __slots__ = ("contacts", "has_twins", "is_crowded", "refreshed_at", "replacements", "subnets")
 
     def __init__(self, now: float) -> None:
-        self.contacts: dict[int, Contact] = {}
+        self.contacts: list[Contact] = []
+        """The oldest first."""
         self.is_crowded = False
         """Whether a contact entered whose subnet was over its limits."""
         self.has_twins = False
@@ -46,10 +47,9 @@ class KBucket:
 
     def add(self, contact: Contact) -> None:
         """Add a contact, for which there must be space."""
-        contacts = self.contacts
         if not self.has_twins:
-            self.has_twins = any(each.prefix == contact.prefix for each in contacts.values())
-        contacts[contact.id_int] = contact
+            self.has_twins = any(each.prefix == contact.prefix for each in self.contacts)
+        self.contacts.append(contact)
 
     def sort_by_distance(self, contacts: list[Contact], target_int: int) -> None:
         """Sort contacts of this bucket by the distance to a target, nearest first."""
@@ -64,12 +64,10 @@ class KBucket:
         and return it."""
         new = KBucket(self.refreshed_at)
         new.is_crowded, new.has_twins = self.is_crowded, self.has_twins
-        for own, others in (
-            (self.contacts, new.contacts),
-            (self.replacements, new.replacements),
-        ):
-            for id_int in [each for each in own if each ^ local_int < limit]:
-                others[id_int] = own.pop(id_int)
+        new.contacts = [each for each in self.contacts if each.id_int ^ local_int < limit]
+        self.contacts = [each for each in self.contacts if each.id_int ^ local_int >= limit]
+        for id_int in [each for each in self.replacements if each ^ local_int < limit]:
+            new.replacements[id_int] = self.replacements.pop(id_int)
         return new
 
     def add_replacement(

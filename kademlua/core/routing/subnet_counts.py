@@ -41,7 +41,7 @@ class SubnetCounts:
         """Count the contacts of a bucket that was split, and those that moved to the new one."""
         if split.subnets:
             for bucket in (split, new):
-                limited = filter(self._limits.applies_to, bucket.contacts.values())
+                limited = filter(self._limits.applies_to, bucket.contacts)
                 bucket.subnets = dict(Counter(each.diversity_prefix for each in limited))
 
     @property

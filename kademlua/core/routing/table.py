@@ -98,9 +98,8 @@ class RoutingTable:
             return False
         id_int = to_int(node_id)
         index = self.bucket_index(id_int)
-        if not self.has_space_in(index) and not self.buckets[index].is_crowded:
-            return False
-        return not self._is_dense(id_int)
+        has_space = self.has_space_in(index) or self.buckets[index].is_crowded
+        return has_space and not self._is_dense(id_int)
 
     def is_wanted(self, node_id: bytes, min_contacts: int) -> bool:
         """Return whether a contact with this id is worth a probe.
@@ -138,7 +137,7 @@ class RoutingTable:
         # Ids next to it are in the same bucket, except around the own id.
         is_near = id_int ^ self._local_int < 2 * density.expected_gap
         nearby = self.buckets[index:] if is_near else [self.buckets[index]]
-        return density.is_dense(id_int, [bucket.contacts.values() for bucket in nearby])
+        return density.is_dense(id_int, [bucket.contacts for bucket in nearby])
 
     def on_reply(self, contact: Contact, now: float, rtt: float = math.inf) -> Contact | None:
         """Record a reply of ``contact`` after ``rtt`` seconds; it may then enter the table.
@@ -180,12 +179,11 @@ class RoutingTable:
             if index < len(self.buckets) - 1 or len(self.buckets) == ID_BITS:
                 break
             self._split()
-        entries = [self._by_id[each.id] for each in bucket.contacts.values()]  # the oldest first
+        entries = [self._by_id[each.id] for each in bucket.contacts]  # the oldest first
         yielding: TableEntry | None = None
         if subnets := self.subnets.find_yielding(contact, bucket):
-            yielding = longest_silent(
-                [e for e in entries if self.subnets.is_in(e.contact, subnets)]
-            )
+            crowded = [each for each in entries if self.subnets.is_in(each.contact, subnets)]
+            yielding = longest_silent(crowded)
         elif index < len(self.buckets) - NEAR_BUCKETS and not self.subnets.is_full(contact, bucket):
             yielding = slower_entry(entries, rtt)
         if yielding is None:
@@ -243,7 +241,7 @@ class RoutingTable:
         del self._by_id[contact.id]
         del self._by_endpoint[contact.endpoint]
         bucket = self.buckets[self.bucket_index(contact.id_int)]
-        del bucket.contacts[contact.id_int]
+        bucket.contacts.remove(contact)
         self.subnets.remove(contact, bucket)
         self._changes.on_left(contact)
 
@@ -279,11 +277,12 @@ class RoutingTable:
         """
         target_int = to_int(target)
         excluded = self._by_id.get(exclude)
+        excluded_index = -1 if excluded is None else self.bucket_index(excluded.contact.id_int)
         found: list[Contact] = []
         for bucket in buckets_by_distance(self.buckets, target_int ^ self._local_int):
-            group = list(bucket.contacts.values())
-            if excluded is not None and excluded.contact.id_int in bucket.contacts:
-                group = [each for each in group if each is not excluded.contact]
+            group = bucket.contacts.copy()
+            if excluded is not None and bucket is self.buckets[excluded_index]:
+                group.remove(excluded.contact)
             missing = count - len(found)
             if is_sorted or len(group) > missing:
                 bucket.sort_by_distance(group, target_int)

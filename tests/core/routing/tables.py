@@ -14,7 +14,7 @@ OWN = from_int(0)
 
 def held(table: RoutingTable, bucket: KBucket) -> list[Contact]:
     """Return the contacts of a bucket, least recently seen first."""
-    entries = [table.get(each.id) for each in bucket.contacts.values()]
+    entries = [table.get(each.id) for each in bucket.contacts]
     return [entry.contact for entry in sorted(filter(None, entries), key=lambda e: e.last_seen)]
 
 
