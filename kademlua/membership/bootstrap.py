@@ -51,7 +51,7 @@ class Bootstrap:
         self._cached_endpoints = list(cached_endpoints)[:_MAX_CACHED]
         self._endpoints, self._names = _split_names(endpoints)
         client.gate.configure([*self._endpoints, *self._cached_endpoints])
-        self._resolver = HostResolver(context.log)
+        self._resolver = HostResolver(context.log) if self._names else None
         self._query: SeedQuery | None = None
         """The query of the attempt in progress."""
         self._context = context
@@ -87,7 +87,8 @@ class Bootstrap:
 
     def close(self) -> None:
         """Stop resolving host names; idempotent."""
-        self._resolver.close()
+        if self._resolver is not None:
+            self._resolver.close()
 
     def _join_through(self, seeds: list[Contact]) -> None:
         if self._context.is_client:
@@ -103,9 +104,10 @@ class Bootstrap:
         Names are resolved meanwhile.
         """
         self._query = query = SeedQuery(self._context, self._client, self._liveliness)
-        for host, port in self._names:
-            query.hold()
-            self._resolver.resolve(host, partial(_send_resolved, query, port))
+        if self._resolver is not None:
+            for host, port in self._names:
+                query.hold()
+                self._resolver.resolve(host, partial(_send_resolved, query, port))
         query.send(self._endpoints, is_configured=True)
         query.send(self._cached_endpoints)
         seeds = query.wait(_ATTEMPT_TIMEOUT)

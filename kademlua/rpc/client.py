@@ -54,7 +54,7 @@ class RpcClient:
         self.validated_addresses = ValidatedAddresses(context.table)
         address = context.transport.local_endpoint[0]
         self.gate = OutgoingGate(context.table, self.validated_addresses, address)
-        self._rpc_ids: list[bytes] = []
+        self._rpc_ids = b""
         self._timer = CallTimer(context, pending, self._handle_due)
         self._closed = False
 
@@ -147,11 +147,10 @@ class RpcClient:
         self._stats.calls_by_purpose[Purpose.PROBE] += 1
 
     def _next_rpc_id(self) -> bytes:
-        if not self._rpc_ids:
-            size = packets.RPC_ID_BYTES
-            ids = self._context.rng.randbytes(_RPC_ID_BATCH * size)
-            self._rpc_ids = [ids[at : at + size] for at in range(0, len(ids), size)]
-        return self._rpc_ids.pop()
+        size = packets.RPC_ID_BYTES
+        ids = self._rpc_ids or self._context.rng.randbytes(_RPC_ID_BATCH * size)
+        self._rpc_ids = ids[:-size]
+        return ids[-size:]
 
     def _transmit(self, datagram: bytes, endpoint: Endpoint) -> None:
         stats = self._stats

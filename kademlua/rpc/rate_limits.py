@@ -85,10 +85,10 @@ class RequestLimits:
     ) -> bool:
         limiter, source = self._source(limits, endpoint)
         if not limiter.try_acquire(source, now, cost):
-            self._rate_limited[limits.source_name] += 1
+            self._rate_limited[f"{limits.operation} of one source"] += 1
             return False
         if not is_validated and not limits.unvalidated_limiter.try_acquire(now, cost):
-            self._rate_limited[limits.unvalidated_name] += 1
+            self._rate_limited[f"unvalidated {limits.operation}"] += 1
             return False
         return True
 
@@ -115,11 +115,10 @@ class _Limits:
     """Limiters for one kind of cost per second."""
 
     def __init__(self, operation: str, subnet_rate: float, unvalidated_rate: float) -> None:
+        self.operation = operation
         self.subnet_limiter = _limiter_by_source(subnet_rate)
         self.private_limiter = _limiter_by_source(_PRIVATE_FACTOR * subnet_rate)
         self.unvalidated_limiter = RateLimiter(unvalidated_rate, _BURST_SECONDS * unvalidated_rate)
-        self.source_name = f"{operation} of one source"
-        self.unvalidated_name = f"unvalidated {operation}"
 
 
 def _limiter_by_source(rate: float) -> KeyedRateLimiter:
