@@ -85,14 +85,14 @@ class LivelinessManager:
     def on_request(self, request: Request, endpoint: Endpoint, entry: TableEntry | None) -> None:
         """Record a request: refresh its sender, or consider the sender for the table.
 
-        ``entry`` is that of the contact at this endpoint, which may have another id.
+        ``entry`` is the sender's, if it is in the table with this endpoint.
         """
         if self._v10_ids or not request.version:
-            self.versions.record_request(request, entry)
+            self.versions.record_request(request)
         if not request.permit.is_validated:
             self._on_unvalidated_request(request, endpoint)
             return
-        if entry is not None and entry.contact.id == request.sender_id:
+        if entry is not None:
             now = request.received_at
             entry.last_seen = entry.validated_at = now
             # The flag "read only" may be forged; the reply to a ping tells the truth.
@@ -103,11 +103,10 @@ class LivelinessManager:
 
     def _on_unvalidated_request(self, request: Request, endpoint: Endpoint) -> None:
         """Ping the sender, which may be forged, at most once."""
-        entry = self._table.get(request.sender_id)
-        if entry is None or entry.contact.endpoint != endpoint:
+        if request.sender is None:
             self._consider_sender(request, endpoint)
-        elif not self._validator.is_validating(entry.contact):
-            self._probes.add(entry.contact, tries=1)
+        elif not self._validator.is_validating(request.sender):
+            self._probes.add(request.sender, tries=1)
 
     def _consider_sender(self, request: Request, endpoint: Endpoint) -> None:
         """Ping the sender of a request if the table may admit it."""

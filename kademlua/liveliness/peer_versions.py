@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Final
 
 from kademlua.core.contact import Contact, Endpoint
-from kademlua.core.routing.bucket import TableEntry
 from kademlua.core.wire.packets import Request
 from kademlua.runtime.context import Context
 
@@ -28,17 +27,13 @@ class PeerVersions:
         self.v10_ids: dict[bytes, None] = dict.fromkeys(earlier_peers.values())
         """Ids of the peers known to speak version 1.0; read-only for callers."""
 
-    def record_request(self, request: Request, entry: TableEntry | None) -> None:
-        """Record the version of a request's sender.
-
-        ``entry`` is that of the contact at its endpoint, which may have another id.
-        """
+    def record_request(self, request: Request) -> None:
+        """Record the version of a request's sender."""
         if not request.permit.is_validated:  # forged senders must not fill the memory
             return
         node_id = request.sender_id
-        is_contact = entry is not None and entry.contact.id == node_id
         # Nor may a sender change the version of a contact at another endpoint.
-        if is_contact or self._context.table.get(node_id) is None:
+        if request.sender is not None or self._context.table.get(node_id) is None:
             if request.version:
                 self.v10_ids.pop(request.sender_id, None)
             else:

@@ -259,7 +259,7 @@ class ReachabilityProber:
             return replies.encode_reach_reply(
                 is_attempted=self._dial_back(request.args[0], request.sender_id, endpoint)
             )
-        sender = self._context.contact_for(request.sender_id, endpoint)
+        sender = self._context.sender_of(request, endpoint)
         helper = (
             self._pick_helper([subnet_of(sender.addr)], sender) if self._is_public(sender) else None
         )

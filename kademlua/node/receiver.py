@@ -91,6 +91,10 @@ class DatagramRouter:
             self._drop(error.reason, endpoint)
         else:
             request.permit, request.size, request.received_at = permit, size, now
+            if entry is not None and entry.contact.id == request.sender_id:
+                request.sender = entry.contact
+            else:
+                entry = None
             self._server.dispatch(request, endpoint)
             self._liveliness.on_request(request, endpoint, entry)
         if permit.is_limited:

@@ -144,7 +144,7 @@ class Handover:
         has_handed_over = request.args[0] if request.args else 0
         if type(has_handed_over) is not int:
             raise BadArguments("whether all was handed over is a number")
-        sender = self._context.contact_for(request.sender_id, endpoint)
+        sender = self._context.sender_of(request, endpoint)
         if (
             request.permit.is_validated
         ):  # an unvalidated sender is pinged once, as after any request

@@ -85,7 +85,7 @@ class RpcServer:
         self._stats.requests_by_rpc[name.decode()] += 1
 
         def call_function(request: Request, endpoint: Endpoint) -> bytes:
-            sender = self._context.contact_for(request.sender_id, endpoint)
+            sender = self._context.sender_of(request, endpoint)
             return _encode_result(function(sender, *request.args))
 
         if blocking:

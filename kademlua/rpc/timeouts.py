@@ -62,7 +62,7 @@ class RtoEstimator:
         """
         params, overall_rtt = self._params, self._overall_rtt
         minimum, maximum = min_rto or params.min_rto, params.rpc_timeout
-        entry = self._table.get(contact.id)
+        entry = self._table.get_contact(contact)
         if entry is None or entry.rtt.srtt < 0:
             return overall_rtt.rto(minimum, maximum)
         if entry.rtt.srtt < _LOW_LATENCY_RTT and self.is_low_latency:

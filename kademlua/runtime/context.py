@@ -12,6 +12,7 @@ from kademlua.core.routing.diversity import DiversityLimits
 from kademlua.core.routing.table import RoutingTable
 from kademlua.core.stats import Stats
 from kademlua.core.values.store import Store
+from kademlua.core.wire.packets import Request
 from kademlua.runtime.observers import ObserverSet
 from kademlua.runtime.safe_logger import SafeLogger
 from kademlua.runtime.transport import Transport
@@ -69,14 +70,11 @@ class Context:
         unreachable."""
         return self.status.is_client
 
-    def contact_for(self, node_id: bytes, endpoint: Endpoint) -> Contact:
-        """Return the sender of a request as a contact."""
-        entry = self.table.get(node_id)
-        if (
-            entry is not None and entry.contact.endpoint == endpoint
-        ):  # the usual case, and cheaper than interning
-            return entry.contact
-        return self.pool.find(*endpoint, node_id)
+    def sender_of(self, request: Request, endpoint: Endpoint) -> Contact:
+        """Return the sender of a request, which came from this endpoint, as a contact."""
+        if request.sender is not None:  # the usual case
+            return request.sender
+        return self.pool.find(*endpoint, request.sender_id)
 
     @property
     def address_families(self) -> AddressFamilies:

@@ -116,7 +116,7 @@ class StoreHandlers:
             return self._refusal(request, replies.REASON_LEAVING)
         now = request.received_at
         owner, seq, proof = fields.owner, fields.seq, fields.proof
-        sender = self._context.contact_for(request.sender_id, endpoint)
+        sender = self._context.sender_of(request, endpoint)
         from_owner = owner is None
         charged = None if from_owner else sender
         entry = StoreEntry(encoded, now + ttl, now, seq, charged, from_owner=from_owner)
@@ -156,7 +156,7 @@ class StoreHandlers:
         now = request.received_at
         tombstone_until = now + self._effective_ttl(args[1] if len(args) > 1 else 0)
         fields = self._parse_fields(args[3]) if len(args) > 3 else _NO_FIELDS
-        owner = self._context.contact_for(request.sender_id, endpoint)
+        owner = self._context.sender_of(request, endpoint)
         owners = [owner, *(each for each, _ in self._former_values(key, owner, fields))]
         try:
             is_removed = [

@@ -34,8 +34,7 @@ class RoutingTable:
     """
 
     __slots__ = (
-        "_by_endpoint", "_by_id", "_changes", "_k", "_local_int",
-        "buckets", "density", "local_id", "subnets",
+        "_by_endpoint", "_changes", "_k", "_local_int", "buckets", "density", "local_id", "subnets",
     )  # fmt: skip
 
     def __init__(
@@ -49,7 +48,6 @@ class RoutingTable:
         self.local_id = local_id
         self._local_int = to_int(local_id)
         self._k = k
-        self._by_id: dict[bytes, TableEntry] = {}
         self._by_endpoint: dict[Endpoint, TableEntry] = {}
         self.buckets = [KBucket(now)]
         self.subnets = SubnetCounts(limits)
@@ -57,22 +55,25 @@ class RoutingTable:
         self._changes = TableChanges(on_change)
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self._by_endpoint)
 
     def __iter__(self) -> Iterator[Contact]:
-        return (entry.contact for entry in self._by_id.values())
+        return (entry.contact for entry in self._by_endpoint.values())
 
     def __contains__(self, contact: Contact) -> bool:
         return self.get_contact(contact) is not None
 
     def get(self, node_id: bytes) -> TableEntry | None:
-        """Return the entry of an id; None if it is not in the table."""
-        return self._by_id.get(node_id)
+        """Return the entry of an id, after a search in its bucket; None if there is none."""
+        for contact in self.buckets[self.bucket_index(to_int(node_id))].contacts:
+            if contact.id == node_id:
+                return self._by_endpoint[contact.endpoint]
+        return None
 
     def get_contact(self, contact: Contact) -> TableEntry | None:
         """Return the entry of an id at the same endpoint; None if it is not in the table."""
-        entry = self._by_id.get(contact.id)
-        return None if entry is None or entry.contact.compact != contact.compact else entry
+        entry = self._by_endpoint.get(contact.endpoint)
+        return None if entry is None or entry.contact.id != contact.id else entry
 
     def get_by_endpoint(self, endpoint: Endpoint) -> TableEntry | None:
         """Return the entry at an endpoint; None if it is not in the table."""
@@ -86,18 +87,17 @@ class RoutingTable:
 
     def touch(self, node_id: bytes, endpoint: Endpoint, now: float) -> TableEntry | None:
         """Record a packet of a contact, and return its entry; None if it is not in the table."""
-        entry = self._by_id.get(node_id)
-        if entry is None or entry.contact.endpoint != endpoint:
+        entry = self._by_endpoint.get(endpoint)
+        if entry is None or entry.contact.id != node_id:
             return None
         entry.last_seen = now
         return entry
 
     def has_space_for(self, node_id: bytes) -> bool:
         """Return whether a contact with this id could enter after replying to a probe."""
-        if node_id == self.local_id or node_id in self._by_id:
+        if node_id == self.local_id or self.get(node_id) is not None:
             return False
-        id_int = to_int(node_id)
-        index = self.bucket_index(id_int)
+        index = self.bucket_index(id_int := to_int(node_id))
         has_space = self.has_space_in(index) or self.buckets[index].is_crowded
         return has_space and not self._is_dense(id_int)
 
@@ -152,7 +152,7 @@ class RoutingTable:
             return None
         if contact.id == self.local_id:
             return None
-        same_id = self._by_id.get(contact.id)
+        same_id = self.get(contact.id)
         if same_id is not None:  # the same id at another address: the first one stays
             bucket = self.buckets[self.bucket_index(contact.id_int)]
             bucket.add_replacement(contact, self._k, self.subnets.find_surplus)
@@ -179,7 +179,7 @@ class RoutingTable:
             if index < len(self.buckets) - 1 or len(self.buckets) == ID_BITS:
                 break
             self._split()
-        entries = [self._by_id[each.id] for each in bucket.contacts]  # the oldest first
+        entries = [self._by_endpoint[each.endpoint] for each in bucket.contacts]  # the oldest first
         yielding: TableEntry | None = None
         if subnets := self.subnets.find_yielding(contact, bucket):
             crowded = [each for each in entries if self.subnets.is_in(each.contact, subnets)]
@@ -199,7 +199,6 @@ class RoutingTable:
         self.subnets.add(contact, bucket)
         bucket.add(contact)
         bucket.replacements.pop(contact.id_int, None)
-        self._by_id[contact.id] = entry
         self._by_endpoint[contact.endpoint] = entry
         self._changes.on_entered(contact)
 
@@ -238,7 +237,6 @@ class RoutingTable:
 
     def _delete(self, entry: TableEntry) -> None:
         contact = entry.contact
-        del self._by_id[contact.id]
         del self._by_endpoint[contact.endpoint]
         bucket = self.buckets[self.bucket_index(contact.id_int)]
         bucket.contacts.remove(contact)
@@ -255,7 +253,7 @@ class RoutingTable:
         """
 
         def is_usable(contact: Contact) -> bool:
-            is_free = contact.id not in self._by_id and contact.endpoint not in self._by_endpoint
+            is_free = contact.endpoint not in self._by_endpoint and self.get(contact.id) is None
             return is_free and contact.endpoint != exclude and self._is_acceptable(contact)
 
         promoted = bucket.pop_replacement(
@@ -276,13 +274,12 @@ class RoutingTable:
         any order, mostly without sorting.
         """
         target_int = to_int(target)
-        excluded = self._by_id.get(exclude)
-        excluded_index = -1 if excluded is None else self.bucket_index(excluded.contact.id_int)
+        excluded_index = self.bucket_index(to_int(exclude)) if exclude else -1
         found: list[Contact] = []
         for bucket in buckets_by_distance(self.buckets, target_int ^ self._local_int):
             group = bucket.contacts.copy()
-            if excluded is not None and bucket is self.buckets[excluded_index]:
-                group.remove(excluded.contact)
+            if exclude and bucket is self.buckets[excluded_index]:
+                group = [each for each in group if each.id != exclude]
             missing = count - len(found)
             if is_sorted or len(group) > missing:
                 bucket.sort_by_distance(group, target_int)
@@ -294,7 +291,7 @@ class RoutingTable:
 
     def stale(self, before: float, count: int, slack: float = 0.0) -> list[Contact]:
         """Return contacts not seen since ``before``; see ``stale_contacts``."""
-        return stale_contacts(self._by_id.values(), before, count, slack)
+        return stale_contacts(self._by_endpoint.values(), before, count, slack)
 
     def mark_refreshed(self, target: bytes, now: float) -> None:
         """Record a lookup of ``target``, so that its bucket needs no refresh for a while."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from kademlua.core.contact import Contact
 from kademlua.core.errors import WireError
 from kademlua.core.ids import ID_BYTES
 from kademlua.core.reasons import DropReason
@@ -74,8 +75,8 @@ class Request:
     """A request: its sender, rpc id, RPC and arguments."""
 
     __slots__ = (
-        "args", "name", "permit", "read_only", "received_at", "rpc_id", "sender_id", "size",
-        "version",
+        "args", "name", "permit", "read_only", "received_at", "rpc_id", "sender", "sender_id",
+        "size", "version",
     )  # fmt: skip
 
     def __init__(
@@ -89,6 +90,8 @@ class Request:
         read_only: bool = False,
     ) -> None:
         self.sender_id = sender_id
+        self.sender: Contact | None = None
+        """The sender, if it is in the routing table with the endpoint of the request."""
         self.rpc_id = rpc_id
         self.name = name
         self.args = args

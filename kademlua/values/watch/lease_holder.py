@@ -117,7 +117,7 @@ class LeaseHolder:
         if type(secret) is not bytes or len(secret) != SECRET_BYTES:
             raise BadArguments("a secret has 8 bytes")
         now = request.received_at
-        watcher = self._context.contact_for(request.sender_id, endpoint)
+        watcher = self._context.sender_of(request, endpoint)
         values = self._snapshot(key)
         state = KeyState(digest(values), values)
         if state.digest == known:

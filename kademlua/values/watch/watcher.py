@@ -70,7 +70,7 @@ class Watcher:
             raise BadArguments("a notification needs key, secret and state")
         key_watcher = self._by_key.get(key)
         context = self._parts.context
-        holder = context.contact_for(request.sender_id, endpoint)
+        holder = context.sender_of(request, endpoint)
         if key_watcher is None or not key_watcher.expects(holder, args[1]):
             return watch_messages.NOT_WATCHED
         try:
