@@ -185,6 +185,8 @@ class PendingCalls:
         self._next_due_at = min(
             (call.due_at for call in self._by_rpc_id.values()), default=math.inf
         )
+        if not self._by_rpc_id:  # a dictionary that was emptied keeps its size
+            self._by_rpc_id = {}
         return result
 
     def drain(self) -> list[PendingCall]:

@@ -113,7 +113,7 @@ class Maintenance:
     def close(self) -> None:
         """Stop, and release everything that waits for the join; idempotent."""
         self.heartbeat.stop()
-        for greenlet in self._greenlets.values():
+        for greenlet in list(self._greenlets.values()):
             if greenlet is not gevent.getcurrent():
                 greenlet.kill()
         self._replicator.close()
@@ -157,10 +157,16 @@ class Maintenance:
 
     def _start(self, function: Callable[[], None]) -> bool:
         """Run a function in a greenlet; return False if its last run has not ended."""
-        greenlet = self._greenlets.get(function.__name__)
-        if self.heartbeat.is_stopped or (greenlet is not None and not greenlet.dead):
+        if self.heartbeat.is_stopped or function.__name__ in self._greenlets:
             return False
-        self._greenlets[function.__name__] = gevent.spawn(function)
+
+        def run() -> None:
+            try:
+                function()
+            finally:
+                del self._greenlets[function.__name__]
+
+        self._greenlets[function.__name__] = gevent.spawn(run)
         return True
 
     def _beat(self) -> None:

@@ -77,6 +77,8 @@ class QueriedEndpoints:
         self._count_by_subnet[subnet] -= 1
         if not self._count_by_subnet[subnet]:
             del self._count_by_subnet[subnet]
+        if not self._by_endpoint:  # a dictionary that was emptied keeps its size
+            self._by_endpoint, self._count_by_subnet = {}, {}
         return True
 
     def make_room_for(self, endpoint: Endpoint, now: float) -> bool:
