@@ -212,7 +212,7 @@ class TestOverwrites:
         for node in nodes[1:4]:
             node.close(hand_over=False)
         write(b"v2", 60, 2)
-        gevent.sleep(70)
+        gevent.sleep(80)  # a beat of maintenance follows within 12 seconds
         assert [node for node in nodes[4:] if values_of(node, key)] == []
         world.net.resume(deaf.contact.endpoint)
         gevent.sleep(2 * 3600)

@@ -111,15 +111,20 @@ def test_answers_to_1_0_never_hold_an_ipv6_contact(contacts, found):
 @given(mixed, st.sampled_from([0, 1]))
 def test_contacts_of_unreachable_families_are_omitted(contacts, version):
     payload = replies.encode_findnode_reply(contacts, version)
-    assert not any(c.is_ipv6 for c in read_contacts(payload, AddressFamilies(True, False)))
-    assert all(c.is_ipv6 for c in read_contacts(payload, AddressFamilies(False, True)))
-    assert read_contacts(payload, AddressFamilies(False, False)) == []
+    assert not any(
+        c.is_ipv6 for c in read_contacts(payload, AddressFamilies(ipv4=True, ipv6=False))
+    )
+    assert all(c.is_ipv6 for c in read_contacts(payload, AddressFamilies(ipv4=False, ipv6=True)))
+    assert read_contacts(payload, AddressFamilies(ipv4=False, ipv6=False)) == []
 
 
 def test_an_ipv6_contact_in_a_list_is_read_where_it_can_be_reached():
     listed = [[[b"::1", 8002, b"b" * 20]]]
     assert replies.decode_findnode_reply(listed, ContactPool(), BOTH) == [SIX]
-    assert replies.decode_findnode_reply(listed, ContactPool(), AddressFamilies(True, False)) == []
+    assert (
+        replies.decode_findnode_reply(listed, ContactPool(), AddressFamilies(ipv4=True, ipv6=False))
+        == []
+    )
 
 
 @given(values)
@@ -327,7 +332,7 @@ answers = st.fixed_dictionaries(
 anything = st.lists(answers | listed | values, max_size=3)
 
 
-@given(anything, st.builds(AddressFamilies, st.booleans(), st.booleans()))
+@given(anything, st.builds(AddressFamilies, ipv4=st.booleans(), ipv6=st.booleans()))
 def test_readers_raise_nothing_but_wire_errors(returned: list[Any], reach):
     for read in (
         lambda: replies.decode_findnode_reply(returned, ContactPool(), reach),
