@@ -78,7 +78,7 @@ class Contact:
         self.prefix = prefix_of(self.id_int)
         self.endpoint = (addr, port)
         self.is_private = is_private(address_bytes)
-        self.scope = scope_of(address_bytes).value
+        self.scope = int(scope_of(address_bytes))
         self.compact = compact
         encoded_addr = addr.encode()
         self.encoded_v10 = b"l%d:%bi%de20:%be" % (len(encoded_addr), encoded_addr, port, node_id)
@@ -210,7 +210,9 @@ def _encode_compact(addr: str, port: int, node_id: bytes) -> bytes:
         raise ValueError(f"a port is 1 to 65535, not {port}")
     if len(node_id) != ID_BYTES:
         raise ValueError(f"an id has {ID_BYTES} bytes, not {len(node_id)}")
-    _, address_bytes = global_address(addr)
+    address_bytes = _pack_address(addr)
+    if is_link_local(address_bytes):
+        raise ValueError(f"{addr}: {LINK_LOCAL_MESSAGE}")
     return node_id + address_bytes + port.to_bytes(2, "big")
 
 
@@ -240,14 +242,19 @@ def canonical_address(addr: str) -> tuple[str, bytes]:
     An IPv4-mapped address (``::ffff:127.0.0.1``) becomes IPv4. ValueError for a host name or
     anything else.
     """
+    address_bytes = _pack_address(addr)
+    family = socket.AF_INET if len(address_bytes) == 4 else socket.AF_INET6
+    return socket.inet_ntop(family, address_bytes), address_bytes
+
+
+def _pack_address(addr: str) -> bytes:
+    """Return the bytes of ``canonical_address``."""
     family = socket.AF_INET6 if ":" in addr else socket.AF_INET
     try:
         address_bytes = socket.inet_pton(family, addr)
     except (OSError, ValueError, UnicodeError):
         raise ValueError(f"not an IP address: {addr[:60]!r}") from None
-    if address_bytes.startswith(IPV4_MAPPED_PREFIX):
-        family, address_bytes = socket.AF_INET, address_bytes[12:]
-    return socket.inet_ntop(family, address_bytes), address_bytes
+    return address_bytes[12:] if address_bytes.startswith(IPV4_MAPPED_PREFIX) else address_bytes
 
 
 def global_address(addr: str) -> tuple[str, bytes]:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 _INFINITE_DISTANCE: Final = 1 << ID_BITS
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(slots=True, kw_only=True)  # not frozen: making one would take four times as long
 class LookupInput:
     """What a lookup searches, and within which limits."""
 
