@@ -27,6 +27,16 @@ RequestHandler = Callable[[Request, Endpoint], bytes | None]
 """Returns the payload of a reply, or None if it replies later."""
 
 
+class _Builtin:
+    """An RPC of the protocol, and its handler."""
+
+    __slots__ = ("handler", "rpc")
+
+    def __init__(self, rpc: Rpc, handler: RequestHandler) -> None:
+        self.rpc = rpc
+        self.handler = handler
+
+
 class RpcServer:
     """Answers requests. Handlers of the protocol run in the event loop's greenlet."""
 
@@ -36,13 +46,14 @@ class RpcServer:
         self._validator = validator
         self._params = context.params
         self._stats = context.stats
-        self._builtins: dict[bytes, RequestHandler] = {}
+        self._builtins: dict[bytes, _Builtin] = {}
         self._registered: dict[bytes, tuple[RpcFunction, bool]] = {}
         self._greenlets: Pool | None = None
 
     def add_handlers(self, handlers: Mapping[bytes, RequestHandler]) -> None:
         """Answer RPCs of the protocol, by name. No handler may block."""
-        self._builtins.update(handlers)
+        for name, handler in handlers.items():
+            self._builtins[name] = _Builtin(RPCS[name], handler)
 
     def register(self, name: str, function: RpcFunction, *, blocking: bool) -> None:
         """Answer the RPC ``name`` with a function of the program.
@@ -70,9 +81,9 @@ class RpcServer:
     def dispatch(self, request: Request, endpoint: Endpoint) -> None:
         """Answer a request, now or from a greenlet of its own."""
         name = request.name
-        handler = self._builtins.get(name)
-        if handler is not None:
-            rpc = RPCS[name]
+        builtin = self._builtins.get(name)
+        if builtin is not None:
+            rpc, handler = builtin.rpc, builtin.handler
             self._stats.requests_by_rpc[rpc.name] += 1
             if not rpc.needs_validation or self._is_cleared(request, endpoint, rpc, handler):
                 self._run_handler(request, endpoint, handler)
