@@ -211,7 +211,7 @@ class LookupService:
         search_options = SearchOptions(
             purpose=Purpose.FIND_VALUE,
             alpha=2 * alpha if is_hasty else alpha,
-            certain_alpha=3 * alpha if is_hasty else 0,
+            certain_alpha=3 * alpha,
             saves_queries=True,
             awaits_lost=value_search.is_without_result,
             path_count=options.path_count,
