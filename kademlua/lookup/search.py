@@ -88,13 +88,13 @@ class NetworkLookup:
     def _create_lookup(self, target: bytes, options: SearchOptions) -> Lookup | DisjointLookup:
         on_finished = self._finished.set if self._observed is None else self._finish_observed
         # Where round trips are short, to wait for a slot costs less than a needless query.
-        is_hasty = not self._liveliness.rto_estimator.is_low_latency
+        is_low_latency = self._liveliness.rto_estimator.is_low_latency
         lookup_input = LookupInput(
             target=target,
             local_id=self._table.local_id,
             k=options.k or self._context.params.k,
             alpha=options.alpha or self._context.params.alpha,
-            certain_alpha=options.certain_alpha if is_hasty else 0,
+            certain_alpha=0 if is_low_latency else options.certain_alpha,
             saves_queries=options.saves_queries,
             stop_when=options.stop_when,
             awaits_lost=options.awaits_lost,

@@ -207,10 +207,11 @@ class LookupService:
         # One query in flight for each wanted answer. More save time only where a round trip takes
         # longer than it takes to find that a reply is late.
         alpha = min(self._params.alpha, value_search.wanted)
-        is_hasty = not self._liveliness.rto_estimator.is_low_latency and options.path_count == 1
+        is_low_latency = self._liveliness.rto_estimator.is_low_latency
+        factor = 1 if is_low_latency or options.path_count > 1 else 2
         search_options = SearchOptions(
             purpose=Purpose.FIND_VALUE,
-            alpha=2 * alpha if is_hasty else alpha,
+            alpha=factor * alpha,
             certain_alpha=3 * alpha,
             saves_queries=True,
             awaits_lost=value_search.is_without_result,
