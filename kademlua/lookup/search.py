@@ -23,6 +23,7 @@ from kademlua.lookup.early_requests import EarlyRequest
 from kademlua.lookup.search_options import LookupQuery, SearchOptions
 from kademlua.rpc.call_options import CallOptions
 from kademlua.rpc.client import RpcClient
+from kademlua.rpc.timeouts import MIN_WRITE_RTO
 from kademlua.runtime.context import Context
 from kademlua.runtime.observers import ObservedLookup
 from kademlua.runtime.timer import Timer
@@ -168,10 +169,12 @@ class NetworkLookup:
         if self._observed is not None:
             self._observed.on_query(contact)
         early = self._early_request(contact)
-        rto = self._liveliness.rto_estimator.rto_for(contact)
-        if early is not None:
-            rto *= early.round_trips
-        timeout = self._liveliness.rto_estimator.patient_timeout_for(rto)
+        rto_estimator = self._liveliness.rto_estimator
+        if early is None:
+            rto = rto_estimator.rto_for(contact)
+        else:
+            rto = early.round_trips * rto_estimator.rto_for(contact, MIN_WRITE_RTO)
+        timeout = rto_estimator.patient_timeout_for(rto)
         versions = self._liveliness.versions
         alias = versions.alias_for(contact)
         fallback = self._fallback_request if versions.is_v10(contact) else None

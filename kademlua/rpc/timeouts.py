@@ -9,6 +9,8 @@ from kademlua.core.pending_calls import PendingCall
 from kademlua.core.routing.rtt import RttEstimator
 from kademlua.runtime.context import Context
 
+MIN_WRITE_RTO: Final = 0.005
+"""Lower bound of the RTO of a store or remove, in seconds: the callee may wait for a disk."""
 _TIMEOUT_RTOS: Final = 4
 """A call fails after this multiple of its RTO,"""
 _MIN_TIMEOUT: Final = 0.1

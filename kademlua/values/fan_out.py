@@ -25,9 +25,8 @@ from kademlua.core.wire.replies import Refusal
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.rpc.call_options import CallOptions, EncodedRequest
 from kademlua.rpc.client import ReplyCallback, RpcClient
+from kademlua.rpc.timeouts import MIN_WRITE_RTO
 
-_MIN_RTO: Final = 0.005
-"""Lower bound of the RTO of a store or remove, in seconds: the callee may wait for a disk."""
 _OK: Final = [1]
 """What a store or remove returns that succeeded."""
 EncodeFor = Callable[[Contact, bytes], EncodedRequest]
@@ -149,7 +148,7 @@ class FanOut:
         min_bytes: int = 0,
     ) -> None:
         rto_estimator = self._liveliness.rto_estimator
-        rto = patience * rto_estimator.rto_for(recipient, _MIN_RTO)
+        rto = patience * rto_estimator.rto_for(recipient, MIN_WRITE_RTO)
         # A token came in a reply a moment ago.
         has_replied = bool(self._write_tokens.get(recipient))
         timeout = (

@@ -77,6 +77,15 @@ class Holder:
             gevent.sleep(RTT)
         self.peer.requests.clear()
 
+    def delay_answers(self, node: Node, seconds: float) -> None:
+        """Answer each request of the node that late from now on."""
+
+        def answer_later(request: Request) -> None:
+            reply = packets.encode_response(self.peer.id, request.rpc_id, self._answer(request))
+            gevent.spawn_later(seconds, self.peer.send, reply, node.contact.endpoint)
+
+        self.peer.serve(answer_later)
+
     @property
     def received(self) -> list[str]:
         """The names of the requests since then."""
@@ -200,3 +209,20 @@ def test_holder_that_turns_out_too_far_does_not_count(world: World) -> None:
     report = node.add(KEY, b"v")
     assert holder.received == ["store"]
     assert set(report.acknowledged) == {each.peer.contact for each in nearer}
+
+
+def test_store_that_waits_for_a_disk_is_not_sent_again() -> None:
+    """A holder acknowledges a value when its disk has it, some milliseconds later."""
+    world = World(1, one_way=0.0001)
+
+    def test() -> None:
+        node, holder = sized(world), Holder(world, 1)
+        holder.meet(node)
+        for _ in range(20):
+            node.ping(holder.peer.contact)
+        holder.delay_answers(node, 0.004)
+        holder.peer.requests.clear()
+        assert holder.peer.contact in node.add(KEY, b"v").acknowledged
+        assert holder.received == ["store"]
+
+    world.run(test)
