@@ -17,13 +17,13 @@ from typing import Final
 from kademlua.core.contact import Contact, Endpoint
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.routing.bucket import TableEntry
+from kademlua.core.routing.recent_contacts import RecentContacts
 from kademlua.core.security.validated_addresses import VALIDATION_LIFETIME
 from kademlua.core.wire import replies
 from kademlua.core.wire.packets import Request
 from kademlua.liveliness.peer_versions import PeerVersions
 from kademlua.liveliness.probes import ProbeQueue
 from kademlua.rpc.address_validation import AddressValidator
-from kademlua.rpc.call_options import PADDED_REQUEST_BYTES, PADDED_REQUEST_BYTES_IPV6
 from kademlua.rpc.client import RpcClient
 from kademlua.rpc.timeouts import RtoEstimator
 from kademlua.runtime.context import Context
@@ -65,6 +65,7 @@ class LivelinessManager:
         self.versions = PeerVersions(context, v10_peers)
         self._v10_ids = self.versions.v10_ids
         self.rto_estimator = RtoEstimator(context)
+        self.recent_contacts = RecentContacts(context.table, self._params.freshness_window)
         self._probes = ProbeQueue(
             context, client, self.rto_estimator, self._mark_dead, self.versions.alias_for
         )
@@ -267,23 +268,20 @@ class LivelinessManager:
 
     def is_validated_at(self, contact: Contact) -> bool:
         """Return whether a contact probably holds this node's address as validated."""
-        entry = self._table.get_contact(contact)
-        return entry is not None and self._clock() - entry.validated_at < _VALIDATED_AT_PEER_FOR
+        entry, recent = self._table.get_contact(contact), self.recent_contacts
+        validated_at = recent.validated_at(contact) if entry is None else entry.validated_at
+        return self._clock() - validated_at < _VALIDATED_AT_PEER_FOR
 
-    def on_token_accepted(self, contact: Contact) -> None:
-        """Record that a contact served a request with its write token."""
-        if (entry := self._table.get_contact(contact)) is not None:
+    def on_served(self, contact: Contact) -> None:
+        """Record that a contact served a store or remove, for which it validates addresses."""
+        if (entry := self._table.get_contact(contact)) is None:
+            self.recent_contacts.on_validated(contact, self._clock())
+        else:
             entry.validated_at = self._clock()
 
     def has_replied(self, contact: Contact) -> bool:
         """Return whether this node may send a contact more than a query: see ``OutgoingGate``."""
         return self._gate.has_replied(contact.endpoint, self._clock())
-
-    def padding_for(self, contact: Contact) -> int:
-        """Return the least size of a query to a contact, so that its reply may be long enough."""
-        if self.is_validated_at(contact):
-            return 0
-        return PADDED_REQUEST_BYTES_IPV6 if contact.is_ipv6 else PADDED_REQUEST_BYTES
 
     @property
     def has_dead(self) -> bool:

@@ -21,7 +21,7 @@ from kademlua.core.wire import replies
 from kademlua.liveliness.manager import LivelinessManager
 from kademlua.lookup.early_requests import EarlyRequest
 from kademlua.lookup.search_options import LookupQuery, SearchOptions
-from kademlua.rpc.call_options import CallOptions
+from kademlua.rpc.call_options import CallOptions, padded_bytes
 from kademlua.rpc.client import RpcClient
 from kademlua.rpc.timeouts import MIN_WRITE_RTO
 from kademlua.runtime.context import Context
@@ -47,17 +47,16 @@ class NetworkLookup:
         query: LookupQuery,
         options: SearchOptions,
     ) -> None:
-        k = context.params.k
         self._context = context
         self._table = context.table
         self._stats = context.stats
         self._purpose = options.purpose
+        self._remembers_contacts = options.remembers_contacts
         self._clock = context.clock
         self._histograms = context.observers.latency_histograms
         self._client = client
         self._liveliness = liveliness
         self._target = query.target
-        self._seed_count = max(k, options.k or k)
         self.request = client.encode(query.rpc_name, query.args)
         """What each contact is sent."""
         self._fallback_request = (
@@ -129,19 +128,12 @@ class NetworkLookup:
                 self.request.name, self._clock() - started_at, self.lookup.queries
             )
 
-    def start(self, seeds: Iterable[Contact] = ()) -> None:
-        """Send the first queries, to the closest of ``seeds`` and of the table's contacts."""
-        initial = self._without_dead([*seeds, *self._closest_in_table()])
+    def start(self, seeds: Iterable[Contact]) -> None:
+        """Send the first queries, to the closest of ``seeds``."""
+        initial = self._without_dead(list(seeds))
         if self._observed is not None:
             self._observed.on_seeded(initial)
         self.lookup.start(initial)
-
-    def _closest_in_table(self) -> list[Contact]:
-        """Return the closest contacts of the table, few of each subnet if there are others."""
-        if not self._table.subnets.has_crowded:
-            return self._table.closest(self._target, self._seed_count)
-        nearest_first = self._table.closest(self._target, len(self._table))
-        return self._context.diversity_limits.select(nearest_first, self._seed_count)
 
     def wait(self) -> None:
         """Block this greenlet until the lookup ends; raise the errors of ``run``."""
@@ -158,9 +150,9 @@ class NetworkLookup:
 
     def _fallback_contacts(self) -> list[Contact]:
         """Return table contacts farther away than those that started the lookup."""
-        return self._without_dead(
-            self._table.closest(self._target, 3 * self._seed_count)[self._seed_count :]
-        )
+        seed_count = max(self._context.params.k, self.lookup.k)
+        table_contacts = self._table.closest(self._target, 3 * seed_count)
+        return self._without_dead(table_contacts[seed_count:])
 
     def _query(self, contact: Contact) -> None:
         if self._timer is None and self._clock() > self._unlimited_until:
@@ -178,7 +170,7 @@ class NetworkLookup:
         versions = self._liveliness.versions
         alias = versions.alias_for(contact)
         fallback = self._fallback_request if versions.is_v10(contact) else None
-        padding = self._liveliness.padding_for(contact)
+        padding = 0 if self._liveliness.is_validated_at(contact) else padded_bytes(contact.endpoint)
         request = self.request if early is None else early.request
         options = CallOptions(timeout, self._on_late, rto, padding, alias, retransmission=fallback)
         try:
@@ -236,6 +228,8 @@ class NetworkLookup:
                     self.write_tokens[contact] = token
                 self.lookup.on_reply(contact, contacts)
                 self._report_progress(contact)
+                if self._remembers_contacts:
+                    self._liveliness.recent_contacts.on_reply(contact, self._clock())
             except WireError as error:
                 self._client.count_malformed_reply(error)
                 self._on_failure(contact)
@@ -243,6 +237,7 @@ class NetworkLookup:
                 self._abort(error)
             return
         if isinstance(result, RpcTimeout):
+            self._liveliness.recent_contacts.remove(contact)
             if call.late_count < 2:
                 self._liveliness.on_timeout(contact)
         elif isinstance(result, NodeClosed):

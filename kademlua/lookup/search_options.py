@@ -50,5 +50,8 @@ class SearchOptions:
     """Disjoint paths."""
     deadline: float | None = None
     """When the lookup ends with what it has, default ``Params.find_timeout`` from now."""
+    remembers_contacts: bool = False
+    """Whether the contacts that reply become recent ones, with which later lookups start. Not for
+    lookups of upkeep: they are rare, or at ids of the node, and a node at rest remembers none."""
     early: EarlyRequests | None = None
     """Sends other requests in place of queries. Only on a single path."""

@@ -46,6 +46,24 @@ class LookupService:
         self._clock = context.clock
         self.size_estimator = NetworkSizeEstimator()
 
+    def nearest_known(self, target: bytes, count: int | None = None) -> list[Contact]:
+        """Return the contacts with which a lookup starts, nearest first.
+
+        These are ``Params.k`` of the routing table, or ``count`` if that is more, few of each
+        subnet if there are others; and as many recent ones.
+        """
+        count = max(count or 0, self._params.k)
+        has_crowded = self._table.subnets.has_crowded
+        closest = self._table.closest(target, len(self._table) if has_crowded else count)
+        if has_crowded:
+            closest = self._context.diversity_limits.select(closest, count)
+        target_int = to_int(target)
+        recent = self._liveliness.recent_contacts.nearest(target_int, count, self._clock())
+        if not recent:  # the usual case
+            return closest
+        by_distance = {each.id_int ^ target_int: each for each in (*recent, *closest)}
+        return [by_distance[distance] for distance in sorted(by_distance)]
+
     def find_node(
         self,
         target: bytes,
@@ -70,19 +88,20 @@ class LookupService:
             TooManyCalls: Too many calls are in flight.
         """
         options = SearchOptions(
-            purpose=purpose,
-            k=count,
-            certain_alpha=count or self._params.k,
-            path_count=path_count,
+            purpose=purpose, k=count, certain_alpha=count or self._params.k, path_count=path_count
         )
-        return self.run_node_lookup(target, options, seeds).lookup
+        known = self.nearest_known(target, count)
+        return self.run_node_lookup(target, options, [*seeds, *known]).lookup
 
     def run_node_lookup(
-        self, target: bytes, options: SearchOptions, seeds: Iterable[Contact] = ()
+        self, target: bytes, options: SearchOptions, seeds: Iterable[Contact] | None = None
     ) -> NetworkLookup:
-        """Look up nodes like ``find_node``; the result also holds the received write tokens."""
+        """Look up nodes like ``find_node``; the result also holds the received write tokens.
+
+        ``seeds`` are all contacts to start with, default ``nearest_known``.
+        """
         network_lookup = self._new_lookup(self._findnode_query(target), options)
-        network_lookup.run(seeds)
+        network_lookup.run(self.nearest_known(target, options.k) if seeds is None else seeds)
         if network_lookup.is_complete:
             self._record_completed(target, network_lookup.lookup)
         return network_lookup
@@ -115,7 +134,7 @@ class LookupService:
         options = SearchOptions(purpose=purpose, alpha=1, stop_when=stop_when)
         network_lookup = self._new_lookup(self._findnode_query(target), options)
         network_lookup.lookup.limit_concurrency(1)
-        network_lookup.start(seeds)
+        network_lookup.start([*seeds, *self.nearest_known(target)])
         return network_lookup
 
     def sample_density(self, sample_count: int) -> None:
@@ -124,8 +143,10 @@ class LookupService:
         Block until all lookups end, and raise the errors of ``find_node``.
         """
         rng = self._context.rng
+        targets = [random_id(rng) for _ in range(sample_count)]
         self.find_until(
-            [(random_id(rng), _has_nearest) for _ in range(sample_count)], Purpose.MAINTAIN
+            [(each, lambda lookup: lookup.has_nearest_replied) for each in targets],
+            Purpose.MAINTAIN,
         )
 
     def _read_findnode_reply(self, _: Contact, values: list[Any]) -> list[Contact]:
@@ -217,6 +238,7 @@ class LookupService:
             awaits_lost=value_search.is_without_result,
             path_count=options.path_count,
             deadline=value_search.deadline,
+            remembers_contacts=True,
         )
         # A 1.0 node sends nothing if the values do not fit into a datagram: ask for fewer then.
         fitting = packets.MAX_PAYLOAD_BYTES // self._params.max_value_bytes
@@ -224,7 +246,7 @@ class LookupService:
         query = LookupQuery(key, "findvalue", args, value_search.read_reply, fallback_args)
         network_lookup = self._new_lookup(query, search_options)
         value_search.lookup = network_lookup.lookup
-        network_lookup.run(seeds)
+        network_lookup.run([*seeds, *self.nearest_known(key)])
         if value_search.wanted and network_lookup.is_complete:
             self._record_completed(key, network_lookup.lookup)
 
@@ -243,10 +265,8 @@ class LookupService:
         if network_size is None:
             self._table.density = None
             return
-        closest = self._table.closest(self._context.id, self._params.k)
-        neighbours = self.size_estimator.from_neighbours(
-            to_int(self._context.id), [c.id_int for c in closest]
-        )
+        ids = [each.id_int for each in self._table.closest(self._context.id, self._params.k)]
+        neighbours = self.size_estimator.from_neighbours(to_int(self._context.id), ids)
         self._table.density = IdDensity(network_size, self._params.max_id_density, neighbours)
 
     def encode_findnode(self, target: bytes) -> EncodedRequest:
@@ -275,7 +295,3 @@ class LookupService:
                 self.size_estimator.add_sample(self._clock(), to_int(target), numbers)
                 if self._table.density is None:
                     self.update_density()
-
-
-def _has_nearest(lookup: Lookup) -> bool:
-    return lookup.has_nearest_replied

@@ -14,11 +14,7 @@ from kademlua.core.pending_calls import PendingCall
 from kademlua.core.reasons import Purpose
 from kademlua.core.wire import replies, requests
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.rpc.call_options import (
-    PADDED_REQUEST_BYTES,
-    PADDED_REQUEST_BYTES_IPV6,
-    CallOptions,
-)
+from kademlua.rpc.call_options import CallOptions, padded_bytes
 from kademlua.rpc.client import RpcClient
 from kademlua.runtime.context import Context
 
@@ -84,7 +80,7 @@ class SeedQuery:
         request = self._client.encode("findnode", requests.encode_key_args(context.id))
         # Retransmitted once: a lost datagram should not cost a whole attempt.
         rto = context.params.rpc_timeout / 3
-        min_bytes = PADDED_REQUEST_BYTES_IPV6 if ":" in endpoint[0] else PADDED_REQUEST_BYTES
+        min_bytes = padded_bytes(endpoint)
         alias = self._liveliness.versions.alias_at(endpoint)
         options = CallOptions(
             None, _ignore_late, rto, min_bytes, alias, is_authorized=is_authorized

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
+from kademlua.core.contact import Endpoint
 from kademlua.core.pending_calls import PendingCall
 from kademlua.core.wire import packets
 
@@ -14,6 +15,11 @@ PADDED_REQUEST_BYTES: Final = 240
 Within the amplification limit, the reply then has space for k contacts (RFC 9000, section 8.1).
 """
 PADDED_REQUEST_BYTES_IPV6: Final = 300
+
+
+def padded_bytes(endpoint: Endpoint) -> int:
+    """Return the size to which a request to such a peer is padded."""
+    return PADDED_REQUEST_BYTES_IPV6 if ":" in endpoint[0] else PADDED_REQUEST_BYTES
 
 
 class EncodedRequest:

@@ -23,7 +23,7 @@ from kademlua.core.results import StoreReport
 from kademlua.core.wire import replies
 from kademlua.core.wire.replies import Refusal
 from kademlua.liveliness.manager import LivelinessManager
-from kademlua.rpc.call_options import CallOptions, EncodedRequest
+from kademlua.rpc.call_options import CallOptions, EncodedRequest, padded_bytes
 from kademlua.rpc.client import ReplyCallback, RpcClient
 from kademlua.rpc.timeouts import MIN_WRITE_RTO
 
@@ -92,6 +92,8 @@ class FanOut:
     ) -> None:
         """Record that the caller sent the request to a contact, and later the result."""
         self._early[contact] = result
+        if isinstance(result, list):
+            self._liveliness.on_served(contact)
 
     def send_early(self, contact: Contact, token: bytes) -> None:
         """Send the request to a contact that is probably a recipient."""
@@ -129,7 +131,7 @@ class FanOut:
         token = self._write_tokens.get(recipient, b"")
         token_query = self._options.token_query
         if not token and token_query is not None and not self._liveliness.has_replied(recipient):
-            padding = self._liveliness.padding_for(recipient)
+            padding = padded_bytes(recipient.endpoint)
             self._call(recipient, token_query, self._on_token, min_bytes=padding)
             return
         is_validated = token or self._liveliness.is_validated_at(recipient)
@@ -196,8 +198,8 @@ class FanOut:
             self._finished.set_exception(result)
             return
         is_early = contact in self._early
-        if isinstance(result, list) and self._write_tokens.get(contact):
-            self._liveliness.on_token_accepted(contact)
+        if isinstance(result, list):
+            self._liveliness.on_served(contact)
         self._settle(contact, result)
         if not is_early:
             self._outstanding -= 1

@@ -83,9 +83,9 @@ class ValueWriter:
         key, replicas = arguments.key, self._params.replicas
         options = FanOutOptions(token_query=self._lookups.encode_findnode(key), on_extra=on_extra)
         fan_out = FanOut(self._client, self._liveliness, self.store_encoder(arguments), options)
-        network_lookup = self._lookups.run_node_lookup(
-            key, self._lookup_options(arguments, fan_out, purpose)
-        )
+        nearest = self._lookups.nearest_known(key)
+        lookup_options = self._lookup_options(arguments, nearest, fan_out, purpose)
+        network_lookup = self._lookups.run_node_lookup(key, lookup_options, nearest)
         fan_out.add_tokens(network_lookup.write_tokens)
         candidates = network_lookup.lookup.candidates(replicas, fallback_count=replicas)
         is_holder = is_replica(to_int(self._context.id), to_int(key), candidates, replicas)
@@ -102,7 +102,11 @@ class ValueWriter:
         return report
 
     def _lookup_options(
-        self, arguments: StoreArguments, fan_out: FanOut, purpose: Purpose
+        self,
+        arguments: StoreArguments,
+        nearest: list[Contact],
+        fan_out: FanOut,
+        purpose: Purpose,
     ) -> SearchOptions:
         """Return how the replicas are looked up, with early stores if the id density is known."""
         # The closest nodes return the farther replicas. Querying those for write tokens would
@@ -110,18 +114,23 @@ class ValueWriter:
         # have never replied are queried.
         replicas, path_count = self._params.replicas, self._params.disjoint_paths
         count = (2 * replicas + 4) // 5
-        table, alpha = self._context.table, self._params.alpha
-        nearest = table.closest(arguments.key, max(count, alpha))
         has_v10 = any(self._liveliness.versions.is_v10(each) for each in nearest[:count])
-        if table.density is None or path_count > 1 or has_v10:
-            return SearchOptions(purpose=purpose, k=count, path_count=path_count)
+        if self._context.table.density is None or path_count > 1 or has_v10:
+            return SearchOptions(
+                purpose=purpose, k=count, path_count=path_count, remembers_contacts=True
+            )
         encode_query = self.store_encoder(arguments._replace(closest=replicas))
         early = EarlyStores(
             self._context, self._liveliness, fan_out, arguments.key, encode_query, count
         )
         alpha = early.first_concurrency(nearest)
         return SearchOptions(
-            purpose=purpose, k=replicas, alpha=alpha, certain_alpha=replicas, early=early
+            purpose=purpose,
+            k=replicas,
+            alpha=alpha,
+            certain_alpha=replicas,
+            remembers_contacts=True,
+            early=early,
         )
 
     def remove(self, key: bytes, ttl: int) -> StoreReport:
@@ -134,7 +143,7 @@ class ValueWriter:
             NothingToRemove: No node had a value of this node.
             StoreFailed: Nodes refused or did not reply, and no other node removed a value.
         """
-        options = SearchOptions(purpose=Purpose.REMOVE)
+        options = SearchOptions(purpose=Purpose.REMOVE, remembers_contacts=True)
         network_lookup = self._lookups.run_node_lookup(key, options)
         recipients = network_lookup.lookup.candidates(2 * self._params.replicas)
         seq = self.next_seq()

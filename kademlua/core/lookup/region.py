@@ -13,6 +13,7 @@ from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import ID_BITS
+from kademlua.core.routing.contact_index import ContactIndex
 
 _PRECISION_BITS: Final = 5
 """Leading bits of a distance that count. More would make many small intervals."""
@@ -21,18 +22,16 @@ _PRECISION_BITS: Final = 5
 class Region:
     """The contacts found by several lookups, and the intervals of ids that they cover."""
 
-    __slots__ = ("_contacts", "_ends", "_ids", "_starts")
+    __slots__ = ("_ends", "_index", "_starts")
 
     def __init__(self, contacts: Iterable[Contact] = ()) -> None:
         """Begin with contacts that are known without a lookup, such as the node itself."""
-        self._contacts: dict[int, Contact] = {}
-        self._ids: list[int] = []
-        """Sorted ids of the contacts."""
+        self._index = ContactIndex()
         self._starts: list[int] = []
         self._ends: list[int] = []
         """Sorted intervals, which neither touch nor overlap; ends are exclusive."""
         for each in contacts:
-            self._add_contact(each)
+            self._index.add(each)
 
     def add(self, target: int, closest: Sequence[Contact], k: int) -> None:
         """Add the result of a complete lookup for the ``k`` closest contacts to ``target``.
@@ -40,7 +39,7 @@ class Region:
         With fewer than ``k``, there are no other nodes.
         """
         for each in closest:
-            self._add_contact(each)
+            self._index.add(each)
         if len(closest) < k:
             self._cover(0, 1 << ID_BITS)
             return
@@ -51,8 +50,7 @@ class Region:
 
     def remove(self, contact: Contact) -> None:
         """Forget a contact: it is no node of the network any longer."""
-        if self._contacts.pop(contact.id_int, None) is not None:
-            del self._ids[bisect_left(self._ids, contact.id_int)]
+        self._index.remove(contact)
 
     def replicas(self, key: int, count: int) -> list[Contact] | None:
         """Return the ``count`` nodes closest to a key, nearest first; None unless it is certain
@@ -67,15 +65,7 @@ class Region:
 
     def nearest(self, key: int, count: int) -> list[Contact]:
         """Return the known contacts closest to a key, nearest first, up to ``count``."""
-        start, end = self._smallest_subtree(key, count)
-        ids = self._ids[bisect_left(self._ids, start) : bisect_left(self._ids, end)]
-        nearest_first = sorted([each ^ key for each in ids])[:count]
-        return [self._contacts[each ^ key] for each in nearest_first]
-
-    def _add_contact(self, contact: Contact) -> None:
-        if contact.id_int not in self._contacts:
-            self._ids.insert(bisect_left(self._ids, contact.id_int), contact.id_int)
-        self._contacts[contact.id_int] = contact
+        return self._index.nearest(key, count)
 
     def _cover(self, start: int, end: int) -> None:
         """Add an interval, and join it with those that it touches."""
@@ -106,21 +96,6 @@ class Region:
                 return gap
         return None
 
-    def _smallest_subtree(self, key: int, count: int) -> tuple[int, int]:
-        """Return the smallest subtree around a key that has ``count`` known contacts.
-
-        Each node in it is nearer to the key than all others.
-        """
-        low, high = 0, ID_BITS
-        while low < high:
-            middle = (low + high) // 2
-            start, end = _subtree(key, middle)
-            if bisect_left(self._ids, end) - bisect_left(self._ids, start) >= count:
-                high = middle
-            else:
-                low = middle + 1
-        return _subtree(key, low)
-
 
 def _ball(center: int, radius: int) -> list[tuple[int, int]]:
     """Return the intervals of the ids at a distance below ``radius``, farthest first.
@@ -133,9 +108,3 @@ def _ball(center: int, radius: int) -> list[tuple[int, int]]:
             start = ((center ^ radius) >> bit ^ 1) << bit
             found.append((start, start + (1 << bit)))
     return found
-
-
-def _subtree(key: int, bits: int) -> tuple[int, int]:
-    """Return the interval of the ids that differ from a key only in the last ``bits`` bits."""
-    start = key >> bits << bits
-    return start, start + (1 << bits)
