@@ -24,6 +24,13 @@ class AddressScope(IntEnum):
     """No node has it: unspecified, multicast, broadcast, reserved, or link-local of IPv6."""
 
 
+# Members of an enumeration are read slowly.
+_PUBLIC: Final = AddressScope.PUBLIC
+_PRIVATE: Final = AddressScope.PRIVATE
+_LOOPBACK: Final = AddressScope.LOOPBACK
+_UNUSABLE: Final = AddressScope.UNUSABLE
+
+
 def scope_of(address_bytes: bytes) -> AddressScope:
     """Return the scope of an address of 4 or 16 bytes (IANA special-purpose registries)."""
     return _ipv4_scope(address_bytes) if len(address_bytes) == 4 else _ipv6_scope(address_bytes)
@@ -32,9 +39,9 @@ def scope_of(address_bytes: bytes) -> AddressScope:
 def _ipv4_scope(address_bytes: bytes) -> AddressScope:
     first, second = address_bytes[0], address_bytes[1]
     if first == 0 or first >= 224 or address_bytes == _LOOPBACK_BROADCAST:
-        return AddressScope.UNUSABLE
+        return _UNUSABLE
     if first == 127:
-        return AddressScope.LOOPBACK
+        return _LOOPBACK
     is_private = (
         first == 10
         or (first == 192 and second == 168)
@@ -42,22 +49,22 @@ def _ipv4_scope(address_bytes: bytes) -> AddressScope:
         or (first == 172 and second & 0xF0 == 16)
         or (first == 100 and second & 0xC0 == 64)
     )
-    return AddressScope.PRIVATE if is_private else AddressScope.PUBLIC
+    return _PRIVATE if is_private else _PUBLIC
 
 
 def _ipv6_scope(address_bytes: bytes) -> AddressScope:
     first, second = address_bytes[0], address_bytes[1]
     if address_bytes == _LOOPBACK_IPV6:
-        return AddressScope.LOOPBACK
+        return _LOOPBACK
     if first & 0xFE == 0xFC:
-        return AddressScope.PRIVATE
+        return _PRIVATE
     embedded = None
     if address_bytes.startswith(_NAT64_PREFIX):
         embedded = address_bytes[12:]
     elif address_bytes.startswith(_6TO4_PREFIX):
         embedded = address_bytes[2:6]
     if embedded is not None:
-        is_public = _ipv4_scope(embedded) is AddressScope.PUBLIC
+        is_public = _ipv4_scope(embedded) is _PUBLIC
     else:  # ::/8 has the unspecified and IPv4-mapped addresses, fe80::/9 those of a link or site
         is_public = first not in (0x00, 0xFF) and not (first == 0xFE and second & 0x80)
-    return AddressScope.PUBLIC if is_public else AddressScope.UNUSABLE
+    return _PUBLIC if is_public else _UNUSABLE
