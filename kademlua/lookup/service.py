@@ -292,6 +292,7 @@ class LookupService:
             closest = lookup.candidates(self._params.k)
             if len(closest) == self._params.k:
                 numbers = [contact.id_int for contact in closest]
-                self.size_estimator.add_sample(self._clock(), to_int(target), numbers)
-                if self._table.density is None:
+                now = self._clock()
+                is_clearer = self.size_estimator.add_sample(now, to_int(target), numbers)
+                if is_clearer or self._table.density is None:  # else maintenance does it
                     self.update_density()

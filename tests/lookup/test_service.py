@@ -1,5 +1,6 @@
 """Finding nodes and values, and storing values, through the public interface."""
 
+import random
 from collections.abc import Callable
 
 import gevent
@@ -248,3 +249,15 @@ def guide_to(contacts: list[Contact]) -> Callable[[Request], bytes]:
         return always_pong(request)
 
     return answer
+
+
+def test_density_of_ids_comes_from_many_lookups_soon(world: World) -> None:
+    """The first few places that a node looks up may be dense by chance."""
+    node, rng = world.network(150)[-1], random.Random(1)
+    lookups = node.services.lookups
+    while len(lookups.size_estimator) < 16:
+        node.find_node(rng.randbytes(20))
+    assert node.table.density is not None
+    distance = node.table.density.max_replica_distance(20)
+    lookups.update_density()
+    assert node.table.density.max_replica_distance(20) == distance

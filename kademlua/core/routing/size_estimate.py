@@ -32,16 +32,21 @@ class NetworkSizeEstimator:
         """Forget all samples."""
         self._samples.clear()
 
-    def add_sample(self, now: float, target: int, nearest: list[int]) -> None:
+    def add_sample(self, now: float, target: int, nearest: list[int]) -> bool:
         """Add the result of a lookup: the ids nearest to ``target``, nearest first.
 
-        Only the last result of one place counts.
+        Only the last result of one place counts. Return whether the number of samples has doubled,
+        so that estimates are clearly more exact.
         """
-        if len(nearest) >= 2:
-            if any(place == target for _, place, _, _ in self._samples):
-                self._samples = [each for each in self._samples if each[1] != target]
-            self._samples.append((now, target, len(nearest) - 1, nearest[-1] ^ target))
-            del self._samples[:-_MAX_SAMPLES]
+        if len(nearest) < 2:
+            return False
+        former_count = len(self._samples)
+        if any(place == target for _, place, _, _ in self._samples):
+            self._samples = [each for each in self._samples if each[1] != target]
+        self._samples.append((now, target, len(nearest) - 1, nearest[-1] ^ target))
+        del self._samples[:-_MAX_SAMPLES]
+        count = len(self._samples)
+        return count > former_count and count & (count - 1) == 0
 
     def estimate(self, local_int: int, nearest: list[int], k: int, not_before: float) -> int:
         """Return the estimated number of nodes, including this one.
@@ -83,4 +88,7 @@ class NetworkSizeEstimator:
             for when, _, nearer, distance in self._samples
             if when >= not_before
         )
-        return sizes[len(sizes) // 2] + 1 if len(sizes) >= _MIN_SAMPLES else None
+        count = len(sizes)
+        if count < _MIN_SAMPLES:
+            return None
+        return (sizes[(count - 1) // 2] + sizes[count // 2]) // 2 + 1

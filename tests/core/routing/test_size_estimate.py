@@ -93,3 +93,32 @@ def test_lookups_with_too_few_results_are_ignored():
 
 def test_an_absurd_neighbour_does_no_harm():
     assert NetworkSizeEstimator().estimate(5, [5] * K, K, not_before=0.0) > K
+
+
+def median_error(size: int, lookups: int) -> float:
+    """The typical error of the median of so many lookups, as a part of the size."""
+    rng = random.Random(size)
+    errors = []
+    for _ in range(200):
+        ids = [rng.getrandbits(160) for _ in range(size)]
+        sizes = NetworkSizeEstimator()
+        for _ in range(lookups):
+            target = rng.getrandbits(160)
+            sizes.add_sample(10.0, target, nearest(ids, target))
+        median = sizes.median(not_before=0.0)
+        assert median is not None
+        errors.append(median / size - 1)
+    assert abs(statistics.mean(errors)) < 0.06
+    return statistics.pstdev(errors)
+
+
+@pytest.mark.parametrize("size", [300, 3000])
+def test_median_of_more_lookups_is_more_exact(size: int) -> None:
+    assert median_error(size, 16) < 0.09 < median_error(size, 4) < 0.16
+
+
+def test_tells_when_the_number_of_samples_has_doubled() -> None:
+    sizes = NetworkSizeEstimator()
+    doubled = [count for count in range(1, 40) if sizes.add_sample(1.0, count, [5, 9])]
+    assert doubled == [1, 2, 4, 8, 16]
+    assert not sizes.add_sample(2.0, 39, [5, 9])
