@@ -6,7 +6,6 @@ until the lookup ends.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any, Final
 
 from gevent.event import AsyncResult
@@ -109,7 +108,7 @@ class NetworkLookup:
             options.path_count, lookup_input, query=self._query, on_finished=on_finished
         )
 
-    def run(self, seeds: Iterable[Contact]) -> None:
+    def run(self, seeds: list[Contact]) -> None:
         """Perform the lookup and block this greenlet until it ends.
 
         Raises:
@@ -128,9 +127,9 @@ class NetworkLookup:
                 self.request.name, self._clock() - started_at, self.lookup.queries
             )
 
-    def start(self, seeds: Iterable[Contact]) -> None:
+    def start(self, seeds: list[Contact]) -> None:
         """Send the first queries, to the closest of ``seeds``."""
-        initial = self._without_dead(list(seeds))
+        initial = self._without_dead(seeds)
         if self._observed is not None:
             self._observed.on_seeded(initial)
         self.lookup.start(initial)

@@ -57,10 +57,11 @@ class LookupService:
         closest = self._table.closest(target, len(self._table) if has_crowded else count)
         if has_crowded:
             closest = self._context.diversity_limits.select(closest, count)
-        target_int = to_int(target)
-        recent = self._liveliness.recent_contacts.nearest(target_int, count, self._clock())
-        if not recent:  # the usual case
+        recent_contacts = self._liveliness.recent_contacts
+        if not len(recent_contacts):  # the usual case
             return closest
+        target_int = to_int(target)
+        recent = recent_contacts.nearest(target_int, count, self._clock())
         by_distance = {each.id_int ^ target_int: each for each in (*recent, *closest)}
         return [by_distance[distance] for distance in sorted(by_distance)]
 
@@ -94,7 +95,7 @@ class LookupService:
         return self.run_node_lookup(target, options, [*seeds, *known]).lookup
 
     def run_node_lookup(
-        self, target: bytes, options: SearchOptions, seeds: Iterable[Contact] | None = None
+        self, target: bytes, options: SearchOptions, seeds: list[Contact] | None = None
     ) -> NetworkLookup:
         """Look up nodes like ``find_node``; the result also holds the received write tokens.
 
