@@ -185,6 +185,7 @@ class LivelinessManager:
 
         Such a one is not dead: perhaps it never lived, and the outgoing gate spares it for a while.
         """
+        self.recent_contacts.remove(contact)
         if self.has_replied(contact) or self._gate.has_replied_before(contact.endpoint):
             self._probes.add(contact, self._params.probe_tries)
 

@@ -236,7 +236,6 @@ class NetworkLookup:
                 self._abort(error)
             return
         if isinstance(result, RpcTimeout):
-            self._liveliness.recent_contacts.remove(contact)
             if call.late_count < 2:
                 self._liveliness.on_timeout(contact)
         elif isinstance(result, NodeClosed):

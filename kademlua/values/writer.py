@@ -83,7 +83,7 @@ class ValueWriter:
         key, replicas = arguments.key, self._params.replicas
         options = FanOutOptions(token_query=self._lookups.encode_findnode(key), on_extra=on_extra)
         fan_out = FanOut(self._client, self._liveliness, self.store_encoder(arguments), options)
-        nearest = self._lookups.nearest_known(key)
+        nearest = self._lookups.nearest_known(key, replicas)
         lookup_options = self._lookup_options(arguments, nearest, fan_out, purpose)
         network_lookup = self._lookups.run_node_lookup(key, lookup_options, nearest)
         fan_out.add_tokens(network_lookup.write_tokens)

@@ -10,6 +10,7 @@ from kademlua.core.routing.contact_index import ContactIndex
 from kademlua.core.routing.table import RoutingTable
 
 _MAX_CONTACTS: Final = 1_024
+"""Beyond that, the one that was silent longest is forgotten."""
 
 
 class RecentContacts:
