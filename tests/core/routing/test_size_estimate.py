@@ -96,7 +96,7 @@ def test_an_absurd_neighbour_does_no_harm():
 
 
 def median_error(size: int, lookups: int) -> float:
-    """The typical error of the median of so many lookups, as a part of the size."""
+    """The typical error of the median of ``lookups`` lookups, as a part of the size."""
     rng = random.Random(size)
     errors = []
     for _ in range(200):
