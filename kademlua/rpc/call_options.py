@@ -18,7 +18,8 @@ PADDED_REQUEST_BYTES_IPV6: Final = 300
 
 
 def padded_bytes(endpoint: Endpoint) -> int:
-    """Return the size to which a request to such a peer is padded."""
+    """Return the size to which a request is padded if its callee may not have validated this node's
+    address."""
     return PADDED_REQUEST_BYTES_IPV6 if ":" in endpoint[0] else PADDED_REQUEST_BYTES
 
 
