@@ -176,11 +176,10 @@ class LookupService:
 
     def local_values(self, key: bytes, limit: int) -> list[Any]:
         """Return up to ``limit`` values of a key in the own store, in time slices."""
-        owners = self._store.owners(key)
-        if not owners:  # the usual case
+        if not self._store.count(key):  # the usual case
             return []
-        newest_first = in_slices(reversed(owners), self._clock)
-        entries = (self._store.find(key, owner) for owner in newest_first)
+        owners = in_slices(self._store.owners(key, newest_first=True), self._clock)
+        entries = (self._store.find(key, owner) for owner in owners)
         now = self._clock()
         live = (each for each in entries if each is not None and each.expires_at > now)
         return [replies.decode_value(each.encoded) for each in islice(live, limit)]

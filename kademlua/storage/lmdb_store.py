@@ -35,7 +35,7 @@ from kademlua.storage.lmdb_tombstones import LmdbTombstones
 from kademlua.storage.node_id import read_node_id, write_node_id
 from kademlua.storage.page_damage import PageDamage
 from kademlua.storage.recency import RecencyIndex
-from kademlua.storage.row_format import FORMAT_VERSION, ValueRow, unpack_recency
+from kademlua.storage.row_format import FORMAT_VERSION, ValueRow
 from kademlua.storage.store_clock import StoreClock
 from kademlua.storage.subnet_index import SubnetIndex
 from kademlua.storage.totals import StoreTotals
@@ -213,14 +213,16 @@ class LmdbStore:
             return self._recency.count(key)
         return 0
 
-    def owners(self, key: bytes, owner_id: bytes | None = None) -> list[Contact]:
-        """Return the owners of the values of a key, least recent first; see ``Store.owners``."""
+    def owners(self, key: bytes, *, newest_first: bool = False) -> Iterator[Contact]:
+        """Yield the owners of the values of a key; see ``Store.owners``."""
         with self._damage:
-            if owner_id is not None:
-                packed_owners = self._recency.owners(key, owner_id)
-            else:
-                packed_owners = [unpack_recency(row)[2] for row in self._recency.rows(key)][::-1]
-            return [Contact.from_compact(packed) for packed in packed_owners]
+            owners = self._recency.owners(key, newest_first=newest_first)
+            yield from map(Contact.from_compact, owners)
+
+    def owners_with_id(self, key: bytes, owner_id: bytes) -> list[Contact]:
+        """Return the owners of the values of a key that have this id."""
+        with self._damage:
+            return list(map(Contact.from_compact, self._recency.owners_with_id(key, owner_id)))
         return []
 
     def entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:

@@ -70,7 +70,13 @@ class RecencyIndex:
                     count += 1 if is_present else -1
         return count
 
-    def owners(self, key: bytes, owner_id: bytes) -> list[bytes]:
+    def owners(self, key: bytes, *, newest_first: bool) -> Iterator[bytes]:
+        """Yield the owners that a key has now, packed; the caller may change them meanwhile."""
+        rows = list(self.rows(key))
+        for row in rows if newest_first else reversed(rows):
+            yield unpack_recency(row)[2]
+
+    def owners_with_id(self, key: bytes, owner_id: bytes) -> list[bytes]:
         """Return the owners of a key's values with this id, packed."""
         prefix = key + owner_id
         found = {unpack_recency(row)[2] for row in self._changes(key)}

@@ -99,7 +99,7 @@ def is_proven(owner_id: bytes, holder_id: bytes, key: bytes, seq: int, proof: Ow
 
 def other_addresses(store: Store, key: bytes, owner: Contact) -> list[Contact]:
     """Return the contacts at other addresses from which an owner's id stored values."""
-    return [each for each in store.owners(key, owner.id) if each != owner]
+    return [each for each in store.owners_with_id(key, owner.id) if each != owner]
 
 
 def _message(holder_id: bytes, key: bytes, seq: int) -> bytes:

@@ -239,7 +239,7 @@ class ValueWriter:
     def _remove_locally(self, key: bytes, ttl: int, seq: int, report: StoreReport) -> None:
         """Remove all values of this node's id, whatever its address was."""
         local_contact = self._context.local_contact
-        owners = self._store.owners(key, local_contact.id)
+        owners = self._store.owners_with_id(key, local_contact.id)
         if local_contact not in owners:
             owners.append(local_contact)
         now = self._context.clock()

@@ -31,22 +31,28 @@ KEY = sha1("key")
 LONGEST_WAIT = 0.01
 """Seconds of CPU time for which a datagram may wait."""
 VALUES_OF_KEY = 1_000
+SMALL_KEYS = 4_000
+CROWDED_KEY = sha1("crowded")
+"""A key with as many small values."""
 PARAMS = Params(
-    max_stored_bytes=1 << 30, max_bytes_per_address=1 << 30, subnet_limit_key=VALUES_OF_KEY
+    max_stored_bytes=1 << 30,
+    max_bytes_per_address=1 << 30,
+    max_entries_per_key=SMALL_KEYS,
+    subnet_limit_key=SMALL_KEYS,
 )
-SMALL_KEYS = 5_000
 
 
 def fill(store: Store, now: float) -> None:
-    """Store 1,000 values of 14 kB under one key, and small ones under many keys."""
+    """Store 1,000 values of 14 kB under one key, and small ones under another and many keys."""
     for number in range(VALUES_OF_KEY):
         owner = Contact("192.0.2.1", 1 + number, sha1(f"owner {number}"))
         encoded = b"14000:%014000d" % number
         store.put(KEY, owner, StoreEntry(encoded, now + 3_600, received_at=now))
     for number in range(SMALL_KEYS):
-        owner = Contact("192.0.2.2", 1, sha1("owner"))
+        owner = Contact("192.0.2.2", 1 + number, sha1("owner"))
         entry = StoreEntry(b"3:abc", now + 3_600, received_at=now)
         store.put(sha1(str(number)), owner, entry)
+        store.put(CROWDED_KEY, owner, entry)
 
 
 @pytest.fixture(scope="module")
@@ -114,7 +120,7 @@ def export(node: Node) -> None:
 
 
 def list_values(node: Node) -> None:
-    assert sum(1 for _ in NodeApi(node).stream("stored", {})) == VALUES_OF_KEY + SMALL_KEYS
+    assert sum(1 for _ in NodeApi(node).stream("stored", {})) == VALUES_OF_KEY + 2 * SMALL_KEYS
 
 
 def import_values(node: Node) -> None:
@@ -137,6 +143,12 @@ def find_locally(node: Node) -> None:
         [answer] = node.find_value(KEY, 1, limits=limits)
         assert len(answer.values) == 300  # twice what a find accepts by default
         yield_to_hub()
+
+
+def find_in_crowded_key(node: Node) -> None:
+    [answer] = node.find_value(CROWDED_KEY, 1, limits=FindLimits(max_values_per_node=100))
+    assert len(answer.values) == 100
+    yield_to_hub()
 
 
 def read_for_replication(node: Node) -> None:
@@ -162,6 +174,7 @@ def expire(node: Node) -> None:
         import_values,
         read_rows_of_import,
         find_locally,
+        find_in_crowded_key,
         read_for_replication,
         scan_for_replication,
         expire,

@@ -208,9 +208,12 @@ class BothStores(RuleBasedStateMachine):
 
     @rule(key=st.sampled_from(KEYS), owner=st.sampled_from(OWNERS))
     def owners(self, key: bytes, owner: Any) -> None:
-        assert self.disk.owners(key) == self.memory.owners(key)
-        found = self.memory.owners(key, owner.id)
-        assert set(self.disk.owners(key, owner.id)) == set(found)
+        oldest_first = list(self.memory.owners(key))
+        assert list(self.disk.owners(key)) == oldest_first
+        for store in (self.disk, self.memory):
+            assert list(store.owners(key, newest_first=True)) == oldest_first[::-1]
+        found = self.memory.owners_with_id(key, owner.id)
+        assert set(self.disk.owners_with_id(key, owner.id)) == set(found)
         for each in found:
             assert self.disk.find(key, each) == self.memory.find(key, each)
 

@@ -70,8 +70,8 @@ REQUESTS: dict[str, Callable[[LmdbStore], object]] = {
     "find": lambda store: store.find(KEY, owner_of(0)),
     "remove": lambda store: store.remove(KEY, owner_of(0)),
     "count": lambda store: store.count(KEY),
-    "owners": lambda store: store.owners(KEY),
-    "owners of an id": lambda store: store.owners(KEY, owner_of(0).id),
+    "owners": lambda store: list(store.owners(KEY)),
+    "owners of an id": lambda store: store.owners_with_id(KEY, owner_of(0).id),
 }
 
 

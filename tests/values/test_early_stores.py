@@ -42,7 +42,7 @@ def test_add_costs_few_more_rpcs_than_stores(world: World, replicas: int, rpcs: 
         key = sha1(f"key {number}")
         report = chance.choice(nodes).add(key, b"v" * 100)
         assert len(report.acknowledged) == replicas
-        having = {node.id for node in nodes if node.datastore.owners(key)}
+        having = {node.id for node in nodes if node.datastore.count(key)}
         missing += len(replicas_of(nodes, key, replicas) - having)
         holders += len(having)
     assert (_stores_and_queries(nodes) - before) / OPERATIONS <= rpcs

@@ -47,7 +47,7 @@ def test_all_values_stay(world: World) -> None:
     publish(nodes[0], ROWS, ttl=600)
     for _ in range(10):
         gevent.sleep(200)
-        holders = [sum(bool(node.datastore.owners(key)) for node in nodes) for key, _ in ROWS]
+        holders = [sum(bool(node.datastore.count(key)) for node in nodes) for key, _ in ROWS]
         assert min(holders) >= 4
 
 
@@ -141,7 +141,7 @@ def test_lag_of_values_that_cannot_be_stored(world: World) -> None:
         world.net.resume(node.contact.endpoint)
     gevent.sleep(300)
     assert client.stats()["republish_lag"] < 30
-    assert all(node.datastore.owners(ROWS[0][0]) for node in nodes)
+    assert all(node.datastore.count(ROWS[0][0]) for node in nodes)
 
 
 @pytest.mark.parametrize("removes", [True, False])

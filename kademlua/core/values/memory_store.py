@@ -24,7 +24,7 @@ from kademlua.core.values.store import (
 from kademlua.core.values.swept_heap import SweptHeap
 from kademlua.core.values.tombstones import Tombstones
 
-_EXPIRY_BATCH: Final = 500
+_EXPIRY_BATCH: Final = 250
 """Values removed in one call of ``expire``, at most."""
 _EXPIRY_BATCH_ON_PUT: Final = 100
 """Values removed during a store, at most."""
@@ -73,10 +73,14 @@ class MemoryStore:
         """Return the number of values of a key, including expired ones not yet removed."""
         return len(self._by_key.get(key, ()))
 
-    def owners(self, key: bytes, owner_id: bytes | None = None) -> list[Contact]:
-        """Return the owners of the values of a key, least recent first; see ``Store.owners``."""
-        owners = self._by_key.get(key, {})
-        return [owner for owner in owners if owner_id is None or owner.id == owner_id]
+    def owners(self, key: bytes, *, newest_first: bool = False) -> Iterator[Contact]:
+        """Yield the owners of the values of a key; see ``Store.owners``."""
+        owners = list(self._by_key.get(key, {}))
+        return reversed(owners) if newest_first else iter(owners)
+
+    def owners_with_id(self, key: bytes, owner_id: bytes) -> list[Contact]:
+        """Return the owners of the values of a key that have this id."""
+        return [owner for owner in self._by_key.get(key, {}) if owner.id == owner_id]
 
     def find(self, key: bytes, owner: Contact) -> StoreEntry | None:
         """Return an owner's value; None if there is none. It may have expired."""

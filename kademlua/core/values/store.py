@@ -135,11 +135,14 @@ class Store(Protocol):
     def count(self, key: bytes) -> int:
         """Return the number of values of a key, including expired ones not yet removed."""
 
-    def owners(self, key: bytes, owner_id: bytes | None = None) -> list[Contact]:
-        """Return the owners of the values of a key, least recent first; no value is read.
+    def owners(self, key: bytes, *, newest_first: bool = False) -> Iterator[Contact]:
+        """Yield the owners of the values that a key has now, least recent first; read no value.
 
-        With ``owner_id``, only the contacts with this id, in any order.
+        The caller may change the store and yield to other greenlets meanwhile.
         """
+
+    def owners_with_id(self, key: bytes, owner_id: bytes) -> list[Contact]:
+        """Return those owners of the values of a key that have this id, in any order."""
 
     def entries(self, key: bytes) -> list[tuple[Contact, StoreEntry]]:
         """Return all values of a key with their owners, including expired ones not yet removed.

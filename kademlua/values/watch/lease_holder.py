@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from itertools import islice
 from typing import Any, Final
 
 from gevent import get_hub
@@ -198,7 +199,7 @@ class LeaseHolder:
         now = self._context.clock()
         store = self._context.store
         values: list[HeldValue] = []
-        for owner in store.owners(key)[: -MAX_VALUES - 1 : -1]:
+        for owner in islice(store.owners(key, newest_first=True), MAX_VALUES):
             entry = store.find(key, owner)
             if entry is not None and entry.expires_at > now:
                 values.append(HeldValue(owner, entry.seq, entry.encoded, entry.expires_at))
