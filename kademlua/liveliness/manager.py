@@ -190,6 +190,7 @@ class LivelinessManager:
             self._probes.add(contact, self._params.probe_tries)
 
     def _mark_dead(self, contact: Contact) -> None:
+        self.recent_contacts.remove(contact)
         self._dead_since.pop(contact, None)
         if len(self._dead_since) >= _MAX_DEAD:
             del self._dead_since[next(iter(self._dead_since))]
@@ -213,6 +214,7 @@ class LivelinessManager:
         reach the whole table in half of that time.
         """
         now, freshness_window = self._clock(), self._params.freshness_window
+        self.recent_contacts.expire(now)
         recent_deaths = sum(now - died < freshness_window for died in self._dead_since.values())
         stale_after = freshness_window / (
             1 + 4 * min(1.0, 4 * recent_deaths / max(len(self._table), 1))

@@ -132,7 +132,16 @@ class NetworkLookup:
         initial = self._without_dead(seeds)
         if self._observed is not None:
             self._observed.on_seeded(initial)
-        self.lookup.start(initial)
+        self.lookup.start(initial, self._anchors_of(initial))
+
+    def _anchors_of(self, seeds: list[Contact]) -> list[Contact]:
+        """Return the seeds of the routing table if there may be others, nearest first.
+
+        The table is harder to fill with contacts of one attacker than the recent contacts are.
+        """
+        if not len(self._liveliness.recent_contacts):  # the usual case
+            return []
+        return [each for each in seeds if each in self._table]
 
     def wait(self) -> None:
         """Block this greenlet until the lookup ends; raise the errors of ``run``."""
@@ -209,6 +218,8 @@ class NetworkLookup:
             try:
                 if self._observed is not None:
                     self._observed.on_reply_received(contact)
+                if self._remembers_contacts:  # first, since a store proves the address to it
+                    self._liveliness.recent_contacts.on_reply(contact, self._clock())
                 if call.name == _EARLY_RPC:
                     listed = self._early_contacts(contact, result)
                     if listed is None:
@@ -227,9 +238,8 @@ class NetworkLookup:
                     self.write_tokens[contact] = token
                 self.lookup.on_reply(contact, contacts)
                 self._report_progress(contact)
-                if self._remembers_contacts:
-                    self._liveliness.recent_contacts.on_reply(contact, self._clock())
             except WireError as error:
+                self._liveliness.recent_contacts.remove(contact)
                 self._client.count_malformed_reply(error)
                 self._on_failure(contact)
             except Exception as error:  # a defect: raise it in the waiting greenlet

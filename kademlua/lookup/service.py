@@ -50,20 +50,22 @@ class LookupService:
         """Return the contacts with which a lookup starts, nearest first.
 
         These are ``Params.k`` of the routing table, or ``count`` if that is more, few of each
-        subnet if there are others; and as many recent ones.
+        subnet if there are others; and as many recent ones, unless with these they are too dense.
         """
-        count = max(count or 0, self._params.k)
+        count = max(k := count or self._params.k, self._params.k)
         has_crowded = self._table.subnets.has_crowded
         closest = self._table.closest(target, len(self._table) if has_crowded else count)
         if has_crowded:
             closest = self._context.diversity_limits.select(closest, count)
-        recent_contacts = self._liveliness.recent_contacts
-        if not len(recent_contacts):  # the usual case
+        recent_contacts, density = self._liveliness.recent_contacts, self._table.density
+        if density is None or not len(recent_contacts):  # the usual case
             return closest
         target_int = to_int(target)
         recent = recent_contacts.nearest(target_int, count, self._clock())
         by_distance = {each.id_int ^ target_int: each for each in (*recent, *closest)}
-        return [by_distance[distance] for distance in sorted(by_distance)]
+        distances = sorted(by_distance)
+        is_cluster = density.is_cluster(distances, k)
+        return closest if is_cluster else [by_distance[distance] for distance in distances]
 
     def find_node(
         self,

@@ -261,3 +261,14 @@ def test_density_of_ids_comes_from_many_lookups_soon(world: World) -> None:
     distance = node.table.density.max_replica_distance(20)
     lookups.update_density()
     assert node.table.density.max_replica_distance(20) == distance
+
+
+def test_size_stays_known_while_samples_are_collected_again(world: World) -> None:
+    node, rng = world.network(60)[-1], random.Random(1)
+    lookups = node.services.lookups
+    while len(lookups.size_estimator) < 4:
+        node.find_node(rng.randbytes(20))
+    assert node.table.density is not None
+    lookups.size_estimator.reset()  # the network has grown
+    node.find_node(rng.randbytes(20))
+    assert node.table.density is not None

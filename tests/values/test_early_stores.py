@@ -142,6 +142,20 @@ def test_certain_replica_gets_the_store_in_place_of_a_query(world: World) -> Non
     assert holder.received == ["store"]
 
 
+def test_first_store_at_a_contact_outside_the_table_proves_the_address(world: World) -> None:
+    node = world.node(id=xor(KEY, from_int(1 << 159)), params=Params(replicas=8, k=4))
+    node.services.context.table.density = IdDensity(1000, 4)
+    gap = (1 << 160) // 1000
+    outside = Holder(world, 5 * gap)
+    inside = [Holder(world, number * gap, [outside.peer.contact]) for number in range(1, 5)]
+    for each in (*inside, outside):
+        each.meet(node)
+    assert outside.peer.contact not in node.table
+    node.add(KEY, b"v")
+    assert outside.received == ["store"]
+    assert node.services.liveliness.is_validated_at(outside.peer.contact)
+
+
 def test_without_the_size_of_the_network_the_query_comes_first(world: World) -> None:
     node, holder = sized(world, is_size_known=False), Holder(world, 1)
     holder.meet(node)

@@ -66,13 +66,13 @@ class DisjointLookup:
             lookup = Lookup(path_input, query=query, on_finished=self._on_path_finished)
             self._lookups.append(lookup)
 
-    def start(self, seeds: Iterable[Contact]) -> None:
-        """Start with these contacts, dealt to the paths by distance."""
+    def start(self, seeds: Iterable[Contact], anchors: Iterable[Contact] = ()) -> None:
+        """Start with these contacts, dealt to the paths by distance, and with the anchors."""
         target = self._target
         ordered_seeds = sorted(set(seeds), key=lambda contact: contact.id_int ^ target)
         path_count = len(self._lookups)
         for index, lookup in enumerate(self._lookups):
-            lookup.start(ordered_seeds[index::path_count])
+            lookup.start(ordered_seeds[index::path_count], anchors)
 
     def on_reply(self, contact: Contact, closer: Iterable[Contact]) -> None:
         """See ``Lookup``."""

@@ -10,9 +10,8 @@ from collections.abc import Callable, Iterable
 from typing import Final
 
 from kademlua.core.contact import Contact
-from kademlua.core.ids import to_int
+from kademlua.core.lookup.candidate import Candidate, QueryState, next_anchor
 from kademlua.core.lookup.input import LookupInput
-from kademlua.core.lookup.query_state import QueryState
 from kademlua.core.lookup.shortlist import Shortlist
 
 # Constants are read faster than members of a class; both are in the inner loop.
@@ -48,13 +47,13 @@ class Lookup:
     """
 
     __slots__ = (
+        "_anchors",
         "_awaits_lost",
         "_can_widen",
         "_certain_alpha",
         "_certain_distance",
         "_claim",
         "_concurrency",
-        "_contacts",
         "_extra_queries_left",
         "_fallback_contacts",
         "_in_flight",
@@ -64,9 +63,7 @@ class Lookup:
         "_saves_queries",
         "_shortlist",
         "_sparse_threshold",
-        "_states",
         "_stop_when",
-        "_target",
         "is_finished",
         "k",
         "queries",
@@ -91,7 +88,6 @@ class Lookup:
         self.is_finished = False
         self.queries = 0
         """The number of queries so far."""
-        self._target = to_int(lookup_input.target)
         self._concurrency = lookup_input.alpha
         """Queries that may be in flight."""
         self._certain_alpha = lookup_input.certain_alpha
@@ -103,8 +99,8 @@ class Lookup:
         self._stop_when = lookup_input.stop_when
         self._query = query
         self._on_finished = on_finished
-        self._shortlist = shortlist = Shortlist(lookup_input)
-        self._contacts, self._states = shortlist.contacts, shortlist.states
+        self._shortlist = Shortlist(lookup_input)
+        self._anchors: list[Candidate] = []
         self._sparse_threshold = lookup_input.sparse_threshold
         self._extra_queries_left = _MAX_EXTRA_QUERIES
         self._fallback_contacts = lookup_input.fallback_contacts
@@ -112,18 +108,24 @@ class Lookup:
         self._late_contacts = lookup_input.late_contacts
         self._awaits_lost = lookup_input.awaits_lost
 
-    def start(self, seeds: Iterable[Contact]) -> None:
-        """Start with these contacts; without any, the lookup is finished."""
+    def start(self, seeds: Iterable[Contact], anchors: Iterable[Contact] = ()) -> None:
+        """Start with these contacts; without any, the lookup is finished.
+
+        One of ``anchors``, which are seeds, replies before the k closest finish the lookup: they
+        may all be of one attacker, and name only each other.
+        """
         self._add(seeds)
+        found = map(self._shortlist.find, anchors)
+        self._anchors = [each for each in found if each is not None]
         self._advance()
 
     def on_reply(self, contact: Contact, closer: Iterable[Contact]) -> None:
         """Process a reply of ``contact`` with other contacts."""
-        if self._settle(contact, _REPLIED):
+        if (candidate := self._settle(contact, _REPLIED)) is not None:
             nearest = self._shortlist.nearest
             self._add(closer)
-            has_no_nearer = self._shortlist.nearest == nearest
-            is_nearest = contact.id_int ^ self._target == nearest
+            has_no_nearer = self._shortlist.nearest is nearest
+            is_nearest = candidate is nearest
             if self._stop_when is not None and self._stop_when(self):
                 self.stop()
                 return
@@ -134,8 +136,8 @@ class Lookup:
 
     def on_failure(self, contact: Contact) -> None:
         """Process a timeout or a malformed reply of ``contact``."""
-        if self._settle(contact, _FAILED):
-            self._in_flight -= self._shortlist.release(contact)
+        if (candidate := self._settle(contact, _FAILED)) is not None:
+            self._in_flight -= self._shortlist.release(candidate)
             self._advance()
 
     def on_late(self, contact: Contact) -> None:
@@ -143,8 +145,9 @@ class Lookup:
 
         The second time, stop waiting for it.
         """
-        is_second = self._states.get(contact.id_int ^ self._target) is _SLOW
-        if self._settle(contact, _LOST if is_second else _SLOW):
+        candidate = self._shortlist.find(contact)
+        is_second = candidate is not None and candidate.state is _SLOW
+        if self._settle(contact, _LOST if is_second else _SLOW) is not None:
             if not is_second and self._concurrency < self.k:
                 self._concurrency += 1
             self._advance()
@@ -182,7 +185,7 @@ class Lookup:
     @property
     def has_nearest_replied(self) -> bool:
         """Whether the closest contact of the shortlist has replied."""
-        return self._states.get(self._shortlist.nearest) is _REPLIED
+        return (nearest := self._shortlist.nearest) is not None and nearest.state is _REPLIED
 
     def candidates(self, count: int, fallback_count: int = 0) -> list[Contact]:
         """Return the closest contacts that replied or were not queried, up to ``count``.
@@ -198,28 +201,30 @@ class Lookup:
 
     def is_among_closest(self, contact: Contact, count: int) -> bool:
         """Return whether fewer than ``count`` live contacts are nearer than ``contact``."""
-        own = contact.id_int ^ self._target
+        if (own := self._shortlist.find(contact)) is None:
+            return False
         if self._shortlist.is_certainly_among(own, count):  # the usual case
             return True
-        for distance in self._shortlist.query_order():
-            if distance == own:
+        for candidate in self._shortlist.query_order():
+            if candidate is own:
                 return count > 0
-            state = self._states[distance]
-            count -= state is not _FAILED and state is not _LOST
+            count -= candidate.state is not _FAILED and candidate.state is not _LOST
             if count <= 0:
                 return False
         return False
 
-    def _settle(self, contact: Contact, state: QueryState) -> bool:
-        """Record the result of a query; return False if it no longer matters."""
-        distance = contact.id_int ^ self._target
-        previous = self._states.get(distance)
-        if self.is_finished or previous not in (_QUERIED, _SLOW, _LOST):
-            return False
+    def _settle(self, contact: Contact, state: QueryState) -> Candidate | None:
+        """Record the result of a query, and return its candidate; None if it no longer matters."""
+        candidate = self._shortlist.find(contact)
+        if self.is_finished or candidate is None:
+            return None
+        previous = candidate.state
         if previous is _QUERIED:
             self._in_flight -= 1
-        self._states[distance] = state
-        return True
+        elif previous is not _SLOW and previous is not _LOST:
+            return None
+        candidate.state = state
+        return candidate
 
     def _add(self, contacts: Iterable[Contact]) -> None:
         self._in_flight -= self._shortlist.add(contacts)  # replies of dropped ones will not matter
@@ -230,47 +235,48 @@ class Lookup:
         ``query`` may call back immediately, so the state is consistent before each call.
         """
         while not self.is_finished:
-            distance = self._next_to_query()
-            if distance is None:
+            candidate = self._next_to_query()
+            if candidate is None:
                 return
             if self.queries >= _QUERY_FACTOR * self.k:
                 self.stop()
                 return
-            if self._claim is not None and not self._claim(self._contacts[distance]):
-                self._states[distance] = QueryState.CLAIMED
+            if self._claim is not None and not self._claim(candidate.contact):
+                candidate.state = QueryState.CLAIMED
                 continue
-            self._states[distance] = _QUERIED
+            candidate.state = _QUERIED
             self._in_flight += 1
             self.queries += 1
-            self._query(self._contacts[distance])
+            self._query(candidate.contact)
 
-    def _next_to_query(self) -> int | None:
-        """Return the distance of the next contact to query; None if there is none now."""
+    def _next_to_query(self) -> Candidate | None:
+        """Return the next contact to query; None if there is none now."""
         # The lookup goes past a slow contact but waits for it. It waits for a lost one only if
         # there are fewer than k others, or if its owner still lacks what it searches.
         live_count, waiting, is_sparse = 0, False, False
-        postponed: int | None = None
-        states, late_contacts = self._states, self._late_contacts
-        for distance in self._shortlist.query_order():
-            state = states[distance]
+        postponed: Candidate | None = None
+        late_contacts, in_flight = self._late_contacts, self._in_flight
+        for candidate in self._shortlist.query_order():
+            state = candidate.state
             if state is _UNQUERIED:
-                if self._in_flight >= self._concurrency and (
-                    self._in_flight >= self._certain_alpha or distance > self._certain_distance
+                if in_flight >= self._concurrency and (
+                    in_flight >= self._certain_alpha or candidate.distance > self._certain_distance
                 ):
                     return None
-                if late_contacts and self._contacts[distance] in late_contacts:
+                if late_contacts and candidate.contact in late_contacts:
                     if postponed is None:
-                        postponed = distance
+                        postponed = candidate
                     continue
                 self._extra_queries_left -= live_count >= self.k
-                return distance
+                return candidate
             if state is _QUERIED or state is _SLOW:
                 waiting = True
             if state is _QUERIED or state is _REPLIED:
                 live_count += 1
                 if live_count >= self.k:
                     # If sparse, they may all be one cluster: query further contacts.
-                    is_sparse = distance >= self._sparse_threshold and self._extra_queries_left > 0
+                    is_far = candidate.distance >= self._sparse_threshold
+                    is_sparse = is_far and self._extra_queries_left > 0
                     if not is_sparse:
                         break
         if waiting or postponed is not None:
@@ -280,21 +286,13 @@ class Lookup:
             self._add(fallback_contacts())
             return self._next_to_query()
         if live_count < self.k:
-            is_over = _LOST not in states.values()
+            is_over = not self._shortlist.has_state(_LOST)
         else:
-            is_over = not (self._awaits_lost() and self._is_lost_one_near())
-        if is_over:
+            is_over = not (self._awaits_lost() and self._shortlist.is_lost_one_near())
+        if not is_over:
+            return None
+        anchor = next_anchor(self._anchors)
+        if anchor is None:
             self.stop()
-        return None
-
-    def _is_lost_one_near(self) -> bool:
-        """Return whether a lost contact is nearer than the k-th that replied."""
-        count = 0
-        for distance in self._shortlist.query_order():
-            state = self._states[distance]
-            if state is _LOST:
-                return True
-            count += state is _REPLIED
-            if count >= self.k:
-                break
-        return False
+            return None
+        return anchor if anchor.state is _UNQUERIED else None

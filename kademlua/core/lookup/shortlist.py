@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections.abc import Iterable
-from itertools import chain
 from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.ids import to_int
+from kademlua.core.lookup.candidate import Candidate, QueryState, distance_of
 from kademlua.core.lookup.input import LookupInput
-from kademlua.core.lookup.query_state import QueryState
 from kademlua.core.lookup.shortlist_slots import ShortlistSlots, Slot
 
 _UNQUERIED: Final = QueryState.UNQUERIED
@@ -30,34 +29,32 @@ class Shortlist:
     """
 
     __slots__ = (
+        "_by_id",
         "_dense_threshold",
         "_density",
-        "_ids",
+        "_distances",
         "_is_dense",
         "_limits",
+        "_local_id",
         "_slots",
         "_target",
-        "contacts",
+        "candidates",
         "crowded",
-        "distances",
         "k",
-        "states",
     )
 
     def __init__(self, lookup_input: LookupInput) -> None:
         self.k = lookup_input.k
         self._target = to_int(lookup_input.target)
-        self._ids = {lookup_input.local_id}
-        """The ids of all contacts, and that of this node, which does not query itself."""
-        # Plain dictionaries: an object per candidate would be more work for the garbage collector.
-        self.distances: list[int] = []
-        """Sorted distances from the target."""
-        self.crowded: list[int] = []
-        """Sorted distances of crowded contacts."""
-        self.contacts: dict[int, Contact] = {}
-        """Contacts by distance, crowded ones included."""
-        self.states: dict[int, QueryState] = {}
-        """States by distance, those of crowded contacts included."""
+        self._local_id = lookup_input.local_id
+        self.candidates: list[Candidate] = []
+        """Those that are not crowded, nearest first."""
+        self._distances: list[int] = []
+        """The distances of these: numbers are compared fastest."""
+        self.crowded: list[Candidate] = []
+        """Crowded candidates, nearest first."""
+        self._by_id: dict[bytes, Candidate] = {}
+        """All candidates by the ids of their contacts."""
         self._limits = lookup_input.limits
         self._slots = ShortlistSlots(lookup_input.limits)
         self._density = density = lookup_input.density
@@ -65,115 +62,157 @@ class Shortlist:
         self._dense_threshold = 0 if density is None else density.min_distance(self.k // 2)
         """If k // 2 contacts are closer than this distance, they are a cluster."""
 
-    @property
-    def nearest(self) -> int:
-        """The distance of the nearest contact that may be queried; 0 without contacts."""
-        if not self.distances:
-            return 0
-        if self.crowded and len(self.distances) < self.k:
-            return min(self.distances[0], self.crowded[0])
-        return self.distances[0]
+    def find(self, contact: Contact) -> Candidate | None:
+        """Return the candidate with a contact's id; None if there is none."""
+        return self._by_id.get(contact.id)
 
-    def is_certainly_among(self, distance: int, count: int) -> bool:
-        """Return whether the contact at a distance is one of the ``count`` nearest, whatever the
-        states of the others; False if that takes a closer look."""
+    def has_state(self, state: QueryState) -> bool:
+        """Return whether a candidate is in a state."""
+        return any(each.state is state for each in self._by_id.values())
+
+    def is_lost_one_near(self) -> bool:
+        """Return whether a lost contact is nearer than the k-th that replied."""
+        count = 0
+        for candidate in self.query_order():
+            if candidate.state is QueryState.LOST:
+                return True
+            count += candidate.state is QueryState.REPLIED
+            if count >= self.k:
+                break
+        return False
+
+    @property
+    def nearest(self) -> Candidate | None:
+        """The nearest contact that may be queried; None without contacts."""
+        if not self.candidates:
+            return None
+        nearest = self.candidates[0]
+        if self.crowded and len(self.candidates) < self.k:
+            return min(nearest, self.crowded[0], key=distance_of)
+        return nearest
+
+    def is_certainly_among(self, candidate: Candidate, count: int) -> bool:
+        """Return whether a candidate is one of the ``count`` nearest, whatever the states of the
+        others; False if that takes a closer look."""
         if self._is_dense or self.crowded:
             return False
-        distances = self.distances
-        position = bisect_left(distances, distance)
-        return position < min(count, len(distances)) and distances[position] == distance
+        last = min(count, len(self._distances)) - 1
+        return last >= 0 and candidate.distance <= self._distances[last]
 
     def add(self, contacts: Iterable[Contact]) -> int:
         """Add contacts; return how many queried ones were dropped because there were too many."""
-        states, target, distances = self.states, self._target, self.distances
-        by_distance, ids, slots = self.contacts, self._ids, self._slots
+        target, local_id, by_id, slots = self._target, self._local_id, self._by_id, self._slots
         endpoints, exempts_private = slots.endpoints, slots.exempts_private
         for contact in contacts:
-            if contact.id not in ids:  # most contacts in a reply are known
-                distance = contact.id_int ^ target
-                if exempts_private and contact.is_private and contact.endpoint not in endpoints:
-                    endpoints.add(contact.endpoint)  # ``admit``, inlined for the usual case
-                    insort(distances, distance)
-                elif slot := slots.admit(contact):
-                    insort(self.crowded if slot is Slot.CROWDED else distances, distance)
-                else:
+            node_id = contact.id
+            if node_id in by_id or node_id == local_id:  # most contacts in a reply are known
+                continue
+            if exempts_private and contact.is_private and contact.endpoint not in endpoints:
+                endpoints.add(contact.endpoint)  # ``admit``, inlined for the usual case
+                slot = Slot.FREE
+            else:
+                slot = slots.admit(contact)
+                if slot is Slot.NONE:
                     continue
-                ids.add(contact.id)
-                states[distance] = _UNQUERIED
-                by_distance[distance] = contact
-        dropped = 0
-        if len(distances) > _LENGTH_FACTOR * self.k or len(self.crowded) > _LENGTH_FACTOR * self.k:
-            dropped = self._trim(distances) + self._trim(self.crowded)
-        if self._dense_threshold:
-            half = self.k // 2
-            if len(distances) > half and distances[half] < self._dense_threshold:
-                self._is_dense = True
-                self._dense_threshold = 0
-        return dropped
+            is_crowded = slot is Slot.CROWDED
+            by_id[node_id] = candidate = Candidate(
+                contact, contact.id_int ^ target, is_crowded=is_crowded
+            )
+            if is_crowded:
+                insort(self.crowded, candidate, key=distance_of)
+            else:
+                self._insert(candidate)
+        self._detect_cluster()
+        return self._trim()
 
-    def release(self, contact: Contact) -> int:
+    def release(self, failed: Candidate) -> int:
         """Give the slot of a failed contact to others, and return what ``add`` returns."""
-        slots, crowded = self._slots, self.crowded
-        is_crowded = contact.id_int ^ self._target in crowded
-        dropped = self.add(slots.release(contact, is_crowded=is_crowded))
-        for distance in crowded:
-            is_live = self.states[distance] is not _FAILED
-            if is_live and slots.take_subnet_slot(self.contacts[distance]):
-                crowded.remove(distance)
-                insort(self.distances, distance)
+        slots = self._slots
+        dropped = self.add(slots.release(failed.contact, is_crowded=failed.is_crowded))
+        for index, candidate in enumerate(self.crowded):
+            if candidate.state is not _FAILED and slots.take_subnet_slot(candidate.contact):
+                del self.crowded[index]
+                candidate.is_crowded = False
+                self._insert(candidate)
                 break
         return dropped
 
-    def query_order(self) -> Iterable[int]:
-        """Return the distances of the contacts in the order of queries: crowded ones last."""
-        distances, crowded, limits = self.distances, self.crowded, self._limits
+    def query_order(self) -> list[Candidate]:
+        """Return the candidates in the order of queries: crowded ones last."""
+        candidates, limits = self.candidates, self._limits
         if self._is_dense:
-            distances = self._without_dense(distances)
-        if not crowded or limits is None:
-            return distances
-        if len(distances) >= self.k:
-            return chain(distances, crowded)
+            candidates = self._without_dense(candidates)
+        if not self.crowded or limits is None:
+            return candidates
+        if len(candidates) >= self.k:
+            return candidates + self.crowded
         # Crowded contacts are needed: the nearest ones of each subnet come first.
-        ranked = limits.rank([self.contacts[each] for each in sorted(distances + crowded)])
-        return [contact.id_int ^ self._target for contact in ranked]
+        nearest_first = sorted(candidates + self.crowded, key=distance_of)
+        ranked = limits.rank([each.contact for each in nearest_first])
+        return [self._by_id[contact.id] for contact in ranked]
 
     def in_states(
         self, count: int, accepted: tuple[QueryState, ...], fallback_count: int = 0
     ) -> list[Contact]:
         """Return the ``count`` closest contacts in these states, and then the fallbacks."""
-        states, contacts, crowded = self.states, self.contacts, self.crowded
-        distances = sorted(self.distances + crowded) if crowded else self.distances
+        crowded = self.crowded
+        candidates = self.candidates
+        if crowded:
+            candidates = sorted(candidates + crowded, key=distance_of)
         if self._is_dense:
-            distances = self._without_dense(distances)
-        found = [contacts[each] for each in distances if states[each] in accepted]
-        if not crowded or self._limits is None:
-            return found[: count + fallback_count]
-        return self._limits.select(found, count, fallback_count)
+            candidates = self._without_dense(candidates)
+        if crowded and self._limits is not None:
+            found = [each.contact for each in candidates if each.state in accepted]
+            return self._limits.select(found, count, fallback_count)
+        found = []
+        for candidate in candidates:
+            if len(found) >= count + fallback_count:
+                break
+            if candidate.state in accepted:
+                found.append(candidate.contact)
+        return found
 
-    def _without_dense(self, distances: list[int]) -> list[int]:
-        """Return sorted distances without those of unqueried contacts that are too dense.
+    def _insert(self, candidate: Candidate) -> None:
+        """Insert a candidate that is not crowded."""
+        position = bisect_left(self._distances, candidate.distance)
+        self._distances.insert(position, candidate.distance)
+        self.candidates.insert(position, candidate)
+
+    def _detect_cluster(self) -> None:
+        half, threshold = self.k // 2, self._dense_threshold
+        if threshold and len(self._distances) > half and self._distances[half] < threshold:
+            self._is_dense = True
+            self._dense_threshold = 0
+
+    def _without_dense(self, candidates: list[Candidate]) -> list[Candidate]:
+        """Return sorted candidates without unqueried ones that are too dense.
 
         Failed contacts count: it is easy to name dead ones.
         """
-        density, states = self._density, self.states
+        density = self._density
         assert density is not None
-        kept: list[int] = []
+        kept: list[Candidate] = []
         min_distance = density.min_distance(0)
-        for distance in distances:
-            if states[distance] is not _UNQUERIED or distance >= min_distance:
-                kept.append(distance)
+        for candidate in candidates:
+            if candidate.state is not _UNQUERIED or candidate.distance >= min_distance:
+                kept.append(candidate)
                 min_distance = density.min_distance(len(kept))
         return kept
 
-    def _trim(self, distances: list[int]) -> int:
+    def _trim(self) -> int:
         """Drop the farthest contacts: malicious replies could make the shortlist long."""
+        max_length = _LENGTH_FACTOR * self.k
         dropped = 0
-        while len(distances) > _LENGTH_FACTOR * self.k:
-            farthest = distances.pop()
-            state = self.states.pop(farthest)
-            dropped += state is _QUERIED
-            contact = self.contacts.pop(farthest)
-            self._ids.discard(contact.id)
-            if state is not _FAILED:
-                self._slots.release(contact, is_crowded=distances is self.crowded)
+        while len(self.candidates) > max_length:
+            self._distances.pop()
+            dropped += self._drop(self.candidates.pop())
+        while len(self.crowded) > max_length:
+            dropped += self._drop(self.crowded.pop())
         return dropped
+
+    def _drop(self, farthest: Candidate) -> bool:
+        """Forget a candidate, and return whether its query is in flight."""
+        del self._by_id[farthest.contact.id]
+        if farthest.state is not _FAILED:
+            self._slots.release(farthest.contact, is_crowded=farthest.is_crowded)
+        return farthest.state is _QUERIED

@@ -140,6 +140,16 @@ class IdDensity:
         mean = path_count * k * _ID_SPACE // self._min_nodes
         return int(mean * (1 + _SPARSE_SIGMAS / k**0.5))
 
+    def is_cluster(self, distances: list[int], k: int) -> bool:
+        """Return whether the k nearest ids are twice as dense as usual, or more.
+
+        In an honest network that is so for 5 % of all places at k = 8, and for 0.3 % at 20.
+
+        Args:
+            distances: sorted distances of ids from one place.
+        """
+        return len(distances) >= k and 2 * distances[k - 1] < k * _ID_SPACE // self._min_nodes
+
     def max_replica_distance(self, replicas: int) -> int:
         """Return a distance within which there are almost certainly at most ``replicas`` nodes.
 

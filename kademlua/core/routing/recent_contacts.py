@@ -61,10 +61,14 @@ class RecentContacts:
 
     def nearest(self, target: int, count: int, now: float) -> list[Contact]:
         """Return the contacts closest to a target, nearest first, up to ``count``."""
+        self.expire(now)
+        return self._index.nearest(target, count)
+
+    def expire(self, now: float) -> None:
+        """Forget the contacts whose last reply is too long ago."""
         replied_at = self._replied_at
         while replied_at:
             oldest = next(iter(replied_at))
             if replied_at[oldest] >= now - self._lifetime:
-                return self._index.nearest(target, count)
+                break
             self.remove(oldest)
-        return []

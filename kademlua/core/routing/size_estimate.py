@@ -35,8 +35,8 @@ class NetworkSizeEstimator:
     def add_sample(self, now: float, target: int, nearest: list[int]) -> bool:
         """Add the result of a lookup: the ids nearest to ``target``, nearest first.
 
-        Only the last result of one place counts. Return whether the number of samples has doubled,
-        so that estimates are clearly more exact.
+        Only the last result of one place counts. Return whether the samples have just become enough
+        for a median, or as many again, so that it is clearly more exact.
         """
         if len(nearest) < 2:
             return False
@@ -46,7 +46,7 @@ class NetworkSizeEstimator:
         self._samples.append((now, target, len(nearest) - 1, nearest[-1] ^ target))
         del self._samples[:-_MAX_SAMPLES]
         count = len(self._samples)
-        return count > former_count and count & (count - 1) == 0
+        return count > former_count and count >= _MIN_SAMPLES and count & (count - 1) == 0
 
     def estimate(self, local_int: int, nearest: list[int], k: int, not_before: float) -> int:
         """Return the estimated number of nodes, including this one.

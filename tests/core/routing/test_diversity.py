@@ -187,3 +187,12 @@ def test_max_kth_distance_is_rarely_exceeded() -> None:
     assert far[0] < 0.03 * 400
     assert far[1] > 0.7 * 400
     assert spread.max_kth_distance(20, 4) == pytest.approx(4 * spread.max_kth_distance(20, 1))
+
+
+def test_k_ids_within_half_of_their_usual_distance_are_a_cluster() -> None:
+    density, gap = IdDensity(1_000, 4), (1 << 160) // 1_000
+    usual = [number * gap for number in range(1, 9)]
+    assert not density.is_cluster(usual, 8)
+    assert not density.is_cluster([each * 11 // 20 for each in usual], 8)
+    assert density.is_cluster([each * 9 // 20 for each in usual], 8)
+    assert not density.is_cluster(usual[:7], 8)  # too few to tell

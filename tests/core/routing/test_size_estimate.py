@@ -117,8 +117,8 @@ def test_median_of_more_lookups_is_more_exact(size: int) -> None:
     assert median_error(size, 16) < 0.09 < median_error(size, 4) < 0.16
 
 
-def test_tells_when_the_number_of_samples_has_doubled() -> None:
+def test_tells_when_the_samples_suffice_and_when_their_number_has_doubled() -> None:
     sizes = NetworkSizeEstimator()
-    doubled = [count for count in range(1, 40) if sizes.add_sample(1.0, count, [5, 9])]
-    assert doubled == [1, 2, 4, 8, 16]
+    clearer = [count for count in range(1, 40) if sizes.add_sample(1.0, count, [5, 9])]
+    assert clearer == [4, 8, 16]
     assert not sizes.add_sample(2.0, 39, [5, 9])
