@@ -18,8 +18,8 @@ from tests.cli.conftest import Launcher
 @pytest.mark.parametrize(
     ("command", "progress"),
     [
-        (["simulate", "churn-hour"], r"[1-9][0-9]* of [0-9,]+ virtual seconds"),
-        (["bench", "--operations", "1000000"], r"add: \d+ of 1000000"),
+        (["simulate", "churn-hour", "--nodes", "60"], r"[1-9][0-9]* of [0-9,]+ virtual seconds"),
+        (["bench", "--nodes", "20", "--operations", "1000000"], r"add: \d+ of 1000000"),
     ],
 )
 def test_signal_ends_a_run_quietly(

@@ -150,7 +150,7 @@ class TestOverwrites:
         assert former.wait_joined(30)
         owner.add(KEY, b"v1", ttl=86_400)
         assert values_of(former) == [b"2:v1"]
-        others = [world.node(owner) for _ in range(60)]
+        others = [world.node(owner) for _ in range(40)]
         assert all(node.wait_joined(30) for node in others)
         gevent.sleep(300)
         nearest = sorted(others, key=lambda node: to_int(node.id) ^ to_int(KEY))[19]
