@@ -28,8 +28,8 @@ class PendingCall:
     """One call in flight."""
 
     __slots__ = (
-        "contact", "datagram", "deadline", "due_at", "endpoint", "held_datagram", "late_count",
-        "name", "on_done", "on_late", "reply_bytes", "rpc_id", "rto", "sent_at",
+        "contact", "datagram", "deadline", "due_at", "endpoint", "held_datagram", "is_in_table",
+        "late_count", "name", "on_done", "on_late", "reply_bytes", "rpc_id", "rto", "sent_at",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0913  # a record: a dataclass takes several times as long
@@ -68,6 +68,8 @@ class PendingCall:
         sent already."""
         self.reply_bytes = 0
         """Size of the reply's payload; 0 before it arrives."""
+        self.is_in_table = False
+        """Whether the contact was in the routing table when its reply had arrived."""
         self.late_count = 0
         """How often the call was late."""
         self.due_at = deadline

@@ -141,7 +141,9 @@ class LivelinessManager:
         self.late_contacts.pop(contact, None)
         rtt = math.inf if call.late_count else now - call.sent_at
         eviction_candidate = self._table.on_reply(contact, now, rtt)
-        self.rto_estimator.on_reply(call, contact, now)
+        entry = self._table.get_contact(contact)
+        call.is_in_table = entry is not None
+        self.rto_estimator.on_reply(call, entry, now)
         if eviction_candidate is not None and not self.is_fresh(eviction_candidate):
             self._probes.add(eviction_candidate, self._params.probe_tries)
 
@@ -161,11 +163,8 @@ class LivelinessManager:
 
         The announcement may be forged, so the contact is removed only if it does not reply.
         """
-        entry = self._table.get_contact(contact)
-        if entry is not None:
-            probe = self._probes.add(contact, _LEAVE_TRIES)
-            if probe is not None:
-                probe.has_handed_over = has_handed_over
+        if contact in self._table and (probe := self._probes.add(contact, _LEAVE_TRIES)):
+            probe.has_handed_over = has_handed_over
 
     def on_late(self, contact: Contact, late_count: int) -> None:
         """Record that the reply to a query is late.
@@ -264,8 +263,7 @@ class LivelinessManager:
 
         Recently means within ``Params.freshness_window`` seconds.
         """
-        entry = self._table.get_contact(contact)
-        if entry is None:
+        if (entry := self._table.get_contact(contact)) is None:
             return False
         return self._clock() - entry.last_seen < self._params.freshness_window
 

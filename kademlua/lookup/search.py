@@ -6,6 +6,7 @@ until the lookup ends.
 
 from __future__ import annotations
 
+from itertools import islice
 from typing import Any, Final
 
 from gevent.event import AsyncResult
@@ -135,13 +136,14 @@ class NetworkLookup:
         self.lookup.start(initial, self._anchors_of(initial))
 
     def _anchors_of(self, seeds: list[Contact]) -> list[Contact]:
-        """Return the seeds of the routing table if there may be others, nearest first.
+        """Return the nearest seeds of the routing table if there may be others, few.
 
         The table is harder to fill with contacts of one attacker than the recent contacts are.
         """
         if not len(self._liveliness.recent_contacts):  # the usual case
             return []
-        return [each for each in seeds if each in self._table]
+        in_table = (each for each in seeds if each in self._table)
+        return list(islice(in_table, self._context.params.alpha))
 
     def wait(self) -> None:
         """Block this greenlet until the lookup ends; raise the errors of ``run``."""
@@ -172,13 +174,15 @@ class NetworkLookup:
         rto_estimator = self._liveliness.rto_estimator
         if early is None:
             rto = rto_estimator.rto_for(contact)
+            is_validated = self._liveliness.is_validated_at(contact)
         else:
             rto = early.round_trips * rto_estimator.rto_for(contact, MIN_WRITE_RTO)
+            is_validated = early.round_trips == 1
         timeout = rto_estimator.patient_timeout_for(rto)
         versions = self._liveliness.versions
         alias = versions.alias_for(contact)
         fallback = self._fallback_request if versions.is_v10(contact) else None
-        padding = 0 if self._liveliness.is_validated_at(contact) else padded_bytes(contact.endpoint)
+        padding = 0 if is_validated else padded_bytes(contact.endpoint)
         request = self.request if early is None else early.request
         options = CallOptions(timeout, self._on_late, rto, padding, alias, retransmission=fallback)
         try:
@@ -218,7 +222,8 @@ class NetworkLookup:
             try:
                 if self._observed is not None:
                     self._observed.on_reply_received(contact)
-                if self._remembers_contacts:  # first, since a store proves the address to it
+                if self._remembers_contacts and not call.is_in_table:
+                    # Before a store is recorded, which proves this node's address to the contact.
                     self._liveliness.recent_contacts.on_reply(contact, self._clock())
                 if call.name == _EARLY_RPC:
                     listed = self._early_contacts(contact, result)

@@ -139,7 +139,8 @@ class DatagramRouter:
         call = self._client.match(response, endpoint)
         if isinstance(call, PendingCall):
             self._liveliness.on_reply(call, response.payload, now)
-            self._client.validated_addresses.mark(endpoint, now)
+            if not call.is_in_table:
+                self._client.validated_addresses.mark(endpoint, now)
             self._client.complete(call, response)
             return
         self._drop(call, endpoint)

@@ -6,6 +6,7 @@ from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.pending_calls import PendingCall
+from kademlua.core.routing.bucket import TableEntry
 from kademlua.core.routing.rtt import RttEstimator
 from kademlua.runtime.context import Context
 
@@ -37,9 +38,8 @@ class RtoEstimator:
         estimate is old.
         """
 
-    def on_reply(self, call: PendingCall, contact: Contact, now: float) -> None:
-        """Record the round trip of a call."""
-        entry = self._table.get_contact(contact)
+    def on_reply(self, call: PendingCall, entry: TableEntry | None, now: float) -> None:
+        """Record the round trip of a call; ``entry`` is that of its contact in the table."""
         estimator = None if entry is None else entry.rtt
         rtt = now - call.sent_at
         histograms = self._observers.latency_histograms

@@ -2,18 +2,15 @@
 
 import pytest
 
-from kademlua import Contact, Params
+from kademlua import Contact, Node, Params
 from kademlua.core.pending_calls import PendingCall
-from kademlua.rpc.timeouts import RtoEstimator
 from tests.support.peers import always_pong
 from tests.support.world import RTT, World
 
 UNKNOWN = Contact("10.9.9.9", 9, b"x" * 20)
 
 
-def measure(
-    rto_estimator: RtoEstimator, contact: Contact, seconds: float, now: float = 1000.0
-) -> None:
+def measure(node: Node, contact: Contact, seconds: float, now: float = 1000.0) -> None:
     """Let a rto_estimator see an answer that took so long."""
     sent = now - seconds
     call = PendingCall(
@@ -25,7 +22,7 @@ def measure(
         deadline=now,
         on_done=lambda *_: None,
     )
-    rto_estimator.on_reply(call, contact, now)
+    node.services.liveliness.rto_estimator.on_reply(call, node.table.get_contact(contact), now)
 
 
 def test_rto_follows_smoothed_rtt(world: World) -> None:
@@ -55,10 +52,10 @@ def test_rto_grows_while_all_replies_are_slow(world: World) -> None:
     rto_estimator = node.services.liveliness.rto_estimator
     usual = rto_estimator.rto_for(seldom.contact)
     for _ in range(4):  # one contact shows it
-        measure(rto_estimator, often.contact, 5 * RTT)
+        measure(node, often.contact, 5 * RTT)
     assert rto_estimator.rto_for(seldom.contact) > 1.5 * usual
     for _ in range(200):  # and once that is what is usual, it is over
-        measure(rto_estimator, often.contact, 5 * RTT)
+        measure(node, often.contact, 5 * RTT)
     assert rto_estimator.rto_for(seldom.contact) == pytest.approx(usual, rel=0.05)
 
 
@@ -71,17 +68,18 @@ def test_one_slow_reply_does_not_raise_all_rtos(world: World) -> None:
     rto_estimator = node.services.liveliness.rto_estimator
     usual = rto_estimator.rto_for(UNKNOWN)
     usual_of_other = rto_estimator.rto_for(other.contact)
-    measure(rto_estimator, peer.contact, 1000 * RTT)
+    measure(node, peer.contact, 1000 * RTT)
     assert rto_estimator.rto_for(other.contact) <= 1.5 * usual_of_other
-    measure(rto_estimator, peer.contact, RTT)
+    measure(node, peer.contact, RTT)
     assert rto_estimator.rto_for(UNKNOWN) >= usual
 
 
 @pytest.mark.parametrize(("round_trip", "is_low"), [(0.001, True), (0.1, False)])
 def test_low_latency_means_short_round_trips(world: World, round_trip: float, is_low: bool) -> None:
-    rto_estimator = RtoEstimator(world.alice.services.context)
+    node = world.node()
+    rto_estimator = node.services.liveliness.rto_estimator
     assert not rto_estimator.is_low_latency  # nothing is known yet
-    measure(rto_estimator, UNKNOWN, round_trip)
+    measure(node, UNKNOWN, round_trip)
     assert rto_estimator.is_low_latency == is_low
 
 
@@ -96,8 +94,8 @@ def test_rto_falls_to_a_millisecond_as_soon_as_replies_are_quick() -> None:
         rto_estimator = node.services.liveliness.rto_estimator
         assert rto_estimator.rto_for(quiet.contact) == 0.001
         for _ in range(20):  # the machine is busy
-            measure(rto_estimator, quiet.contact, 0.01)
-            measure(rto_estimator, other.contact, 0.01)
+            measure(node, quiet.contact, 0.01)
+            measure(node, other.contact, 0.01)
         assert rto_estimator.rto_for(quiet.contact) >= 0.01
         for _ in range(5):  # the replies of one contact show that it is no more
             node.ping(other.contact)
