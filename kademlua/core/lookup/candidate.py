@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from enum import IntEnum
+from typing import Final
 
 from kademlua.core.contact import Contact
 
@@ -23,18 +24,21 @@ class QueryState(IntEnum):
     """Queried by another disjoint path."""
 
 
+_UNQUERIED: Final = QueryState.UNQUERIED  # members of an enum are read slowly
+
+
 class Candidate:
     """A contact that a lookup knows."""
 
     __slots__ = ("contact", "distance", "is_crowded", "state")
 
-    def __init__(self, contact: Contact, distance: int, *, is_crowded: bool) -> None:
+    def __init__(self, contact: Contact, distance: int) -> None:
         self.contact = contact
         self.distance = distance
         """The distance from the lookup's target."""
-        self.is_crowded = is_crowded
+        self.is_crowded = False
         """Whether others have taken the slots of its subnet."""
-        self.state = QueryState.UNQUERIED
+        self.state = _UNQUERIED
 
 
 def distance_of(candidate: Candidate) -> int:

@@ -12,6 +12,7 @@ from kademlua.core.lookup.candidate import Candidate, QueryState, distance_of
 from kademlua.core.lookup.input import LookupInput
 from kademlua.core.lookup.shortlist_slots import ShortlistSlots, Slot
 
+_FREE: Final = Slot.FREE
 _UNQUERIED: Final = QueryState.UNQUERIED
 _QUERIED: Final = QueryState.QUERIED
 _FAILED: Final = QueryState.FAILED
@@ -109,19 +110,17 @@ class Shortlist:
                 continue
             if exempts_private and contact.is_private and contact.endpoint not in endpoints:
                 endpoints.add(contact.endpoint)  # ``admit``, inlined for the usual case
-                slot = Slot.FREE
+                slot = _FREE
             else:
                 slot = slots.admit(contact)
                 if slot is Slot.NONE:
                     continue
-            is_crowded = slot is Slot.CROWDED
-            by_id[node_id] = candidate = Candidate(
-                contact, contact.id_int ^ target, is_crowded=is_crowded
-            )
-            if is_crowded:
-                insort(self.crowded, candidate, key=distance_of)
-            else:
+            by_id[node_id] = candidate = Candidate(contact, contact.id_int ^ target)
+            if slot is _FREE:
                 self._insert(candidate)
+            else:
+                candidate.is_crowded = True
+                insort(self.crowded, candidate, key=distance_of)
         self._detect_cluster()
         return self._trim()
 
@@ -174,8 +173,13 @@ class Shortlist:
 
     def _insert(self, candidate: Candidate) -> None:
         """Insert a candidate that is not crowded."""
-        position = bisect_left(self._distances, candidate.distance)
-        self._distances.insert(position, candidate.distance)
+        distances, distance = self._distances, candidate.distance
+        if not distances or distance > distances[-1]:  # the usual case of those to start with
+            distances.append(distance)
+            self.candidates.append(candidate)
+            return
+        position = bisect_left(distances, distance)
+        distances.insert(position, distance)
         self.candidates.insert(position, candidate)
 
     def _detect_cluster(self) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from kademlua.core.contact import Contact
-from kademlua.core.ids import ID_BITS, prefix_of
+from kademlua.core.ids import ID_BITS
 from kademlua.core.routing.bucket import KBucket, TableEntry
 
 NEAR_BUCKETS: Final = 4
@@ -52,41 +52,6 @@ def buckets_by_distance(buckets: Sequence[KBucket], distance: int) -> Iterator[K
     for index in range(last - 1, -1, -1):
         if not distance >> (ID_BITS - 1 - index) & 1:
             yield buckets[index]
-
-
-def nearest_of(contacts: list[Contact], target_int: int, count: int) -> list[Contact]:
-    """Return the ``count`` contacts nearest to a target, in any order.
-
-    It takes less time than to sort them: each bit of the distance divides them, and only one of
-    both parts has to be divided further.
-
-    Args:
-        contacts: more than ``count``.
-        count: at least 1.
-    """
-    target_prefix, first_prefix = prefix_of(target_int), contacts[0].prefix
-    differing_bits = 0
-    for each in contacts:
-        differing_bits |= each.prefix ^ first_prefix
-    bit = (1 << differing_bits.bit_length()) >> 1
-    found: list[Contact] = []
-    while bit:
-        nearer: list[Contact] = []
-        farther: list[Contact] = []
-        for each in contacts:
-            part = farther if (each.prefix ^ target_prefix) & bit else nearer
-            part.append(each)
-        if len(nearer) >= count:
-            contacts = nearer
-        else:
-            found += nearer
-            count -= len(nearer)
-            contacts = farther
-        if len(contacts) == count:
-            return found + contacts
-        bit >>= 1
-    # They differ only in bits behind those of their prefixes.
-    return found + sorted(contacts, key=lambda each: each.id_int ^ target_int)[:count]
 
 
 def longest_silent(entries: list[TableEntry]) -> TableEntry:

@@ -18,7 +18,6 @@ from kademlua.core.routing.selection import (
     NEAR_BUCKETS,
     buckets_by_distance,
     longest_silent,
-    nearest_of,
     slower_entry,
     stale_contacts,
 )
@@ -282,10 +281,9 @@ class RoutingTable:
             if exclude and bucket is self.buckets[excluded_index]:
                 group = [each for each in group if each.id != exclude]
             missing = count - len(found)
-            if len(group) > missing:
-                group = nearest_of(group, target_int, missing)
-            if is_sorted:
+            if is_sorted or len(group) > missing:
                 bucket.sort_by_distance(group, target_int)
+                del group[missing:]
             found += group
             if len(found) == count:
                 break
