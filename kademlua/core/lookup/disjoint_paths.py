@@ -6,7 +6,7 @@ node is queried on one path only (Baumgart and Mies 2007, S/Kademlia, section 4.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from functools import partial
 
@@ -66,7 +66,7 @@ class DisjointLookup:
             lookup = Lookup(path_input, query=query, on_finished=self._on_path_finished)
             self._lookups.append(lookup)
 
-    def start(self, seeds: Iterable[Contact], anchors: Iterable[Contact] = ()) -> None:
+    def start(self, seeds: Iterable[Contact], anchors: Collection[Contact] = ()) -> None:
         """Start with these contacts, dealt to the paths by distance, and with the anchors."""
         target = self._target
         ordered_seeds = sorted(set(seeds), key=lambda contact: contact.id_int ^ target)

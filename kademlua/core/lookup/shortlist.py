@@ -217,6 +217,8 @@ class Shortlist:
     def _drop(self, farthest: Candidate) -> bool:
         """Forget a candidate, and return whether its query is in flight."""
         del self._by_id[farthest.contact.id]
+        is_queried = farthest.state is _QUERIED
         if farthest.state is not _FAILED:
             self._slots.release(farthest.contact, is_crowded=farthest.is_crowded)
-        return farthest.state is _QUERIED
+        farthest.state = _FAILED  # its reply will not matter
+        return is_queried

@@ -360,3 +360,11 @@ def test_a_lookup_whose_anchors_do_not_reply_finishes_without_them() -> None:
     assert search.finished == 0
     search.lookup.on_late(make_contact(50))
     assert search.finished == 1
+
+
+def test_an_anchor_displaced_by_many_nearer_contacts_is_not_awaited() -> None:
+    search = Search(0, k=1, alpha=1, local=999)
+    search.lookup.start(map(make_contact, (1, 500)), [make_contact(500)])
+    search.reply(make_contact(1), [make_contact(number) for number in range(2, 40)])
+    assert search.finished == 1
+    assert numbers(search.queried) == [1]
