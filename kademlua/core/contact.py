@@ -190,7 +190,7 @@ class ContactPool:
         young = self._young
         iter_pieces = (_COMPACT_V4 if size == COMPACT_V4_BYTES else _COMPACT_V6).iter_unpack
         try:
-            return [young[fields[0]] for fields in iter_pieces(compact)]  # the usual case
+            return [young[piece] for (piece,) in iter_pieces(compact)]  # the usual case
         except KeyError:
             return [self.from_compact(piece) for (piece,) in iter_pieces(compact)]
 

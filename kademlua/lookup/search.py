@@ -6,7 +6,6 @@ until the lookup ends.
 
 from __future__ import annotations
 
-from itertools import islice
 from typing import Any, Final
 
 from gevent.event import AsyncResult
@@ -142,8 +141,13 @@ class NetworkLookup:
         """
         if not len(self._liveliness.recent_contacts):  # the usual case
             return []
-        in_table = (each for each in seeds if each in self._table)
-        return list(islice(in_table, self._context.params.alpha))
+        anchors: list[Contact] = []
+        for each in seeds:
+            if len(anchors) == self._context.params.alpha:
+                break
+            if each in self._table:
+                anchors.append(each)
+        return anchors
 
     def wait(self) -> None:
         """Block this greenlet until the lookup ends; raise the errors of ``run``."""

@@ -6,7 +6,6 @@ See Maymounkov and Mazières 2002, section 2.3.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from itertools import islice
 from typing import Any, Final
 
 from kademlua.core.contact import Contact
@@ -50,9 +49,10 @@ class LookupService:
         """Return the contacts with which a lookup starts, nearest first.
 
         These are ``Params.k`` of the routing table, or ``count`` if that is more, few of each
-        subnet if there are others; and as many recent ones, unless with these they are too dense.
+        subnet if there are others; and recent ones: see ``RecentContacts.added_to``.
         """
-        count = max(k := count or self._params.k, self._params.k)
+        k = count or self._params.k
+        count = max(k, self._params.k)
         has_crowded = self._table.subnets.has_crowded
         closest = self._table.closest(target, len(self._table) if has_crowded else count)
         if has_crowded:
@@ -60,12 +60,7 @@ class LookupService:
         recent_contacts, density = self._liveliness.recent_contacts, self._table.density
         if density is None or not len(recent_contacts):  # the usual case
             return closest
-        target_int = to_int(target)
-        recent = recent_contacts.nearest(target_int, count, self._clock())
-        by_distance = {each.id_int ^ target_int: each for each in (*recent, *closest)}
-        distances = sorted(by_distance)
-        is_cluster = density.is_cluster(distances, k)
-        return closest if is_cluster else [by_distance[distance] for distance in distances]
+        return recent_contacts.added_to(closest, to_int(target), k, density, self._clock())
 
     def find_node(
         self,
@@ -180,11 +175,16 @@ class LookupService:
         """Return up to ``limit`` values of a key in the own store, in time slices."""
         if not self._store.count(key):  # the usual case
             return []
-        owners = in_slices(self._store.owners(key, newest_first=True), self._clock)
-        entries = (self._store.find(key, owner) for owner in owners)
+        values: list[Any] = []
         now = self._clock()
-        live = (each for each in entries if each is not None and each.expires_at > now)
-        return [replies.decode_value(each.encoded) for each in islice(live, limit)]
+        # No generator expression: compiled, it would read all values.
+        for owner in in_slices(self._store.owners(key, newest_first=True), self._clock):
+            if len(values) >= limit:
+                break
+            entry = self._store.find(key, owner)
+            if entry is not None and entry.expires_at > now:
+                values.append(replies.decode_value(entry.encoded))
+        return values
 
     def find_value(
         self,

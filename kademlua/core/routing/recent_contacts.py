@@ -7,6 +7,7 @@ from typing import Final
 
 from kademlua.core.contact import Contact
 from kademlua.core.routing.contact_index import ContactIndex
+from kademlua.core.routing.diversity import IdDensity
 from kademlua.core.routing.table import RoutingTable
 
 _MAX_CONTACTS: Final = 1_024
@@ -63,6 +64,21 @@ class RecentContacts:
         """Return the contacts closest to a target, nearest first, up to ``count``."""
         self.expire(now)
         return self._index.nearest(target, count)
+
+    def added_to(
+        self, closest: list[Contact], target: int, k: int, density: IdDensity, now: float
+    ) -> list[Contact]:
+        """Return contacts of the table and as many recent ones (at least k), nearest first.
+
+        Return only the former if the k nearest would be a cluster: Sybils met once would start all
+        later lookups near them.
+        """
+        recent = self.nearest(target, max(k, len(closest)), now)
+        by_distance = {each.id_int ^ target: each for each in (*recent, *closest)}
+        distances = sorted(by_distance)
+        if density.is_cluster(distances, k):
+            return closest
+        return [by_distance[distance] for distance in distances]
 
     def expire(self, now: float) -> None:
         """Forget the contacts whose last reply is too long ago."""
